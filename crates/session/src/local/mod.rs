@@ -1,0 +1,1 @@
+//! The control plane of a node that holds the database itself.
