@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use model::{
     Account, AccountSecret, Asset, AssetPermission, AuditEntry, AuditEvent, ChainHead, Checkpoint, Command, HostKey, Id, Kind, LoginLog, NodeKey, Org,
-    Page, Platform, PublicKey, Query, Record, Role, SessionRow, Time, Token, TokenKind, User, UserGroup, UserSecrets,
+    Page, Platform, PublicKey, Query, Record, Role, Sealed, SessionRow, Time, Token, TokenKind, User, UserGroup, UserSecrets,
 };
 use policy::{Facts, OrgFilter};
 use serde_json::Value;
@@ -53,7 +53,7 @@ pub struct GrantedAsset {
 /// What failed attempts are counted by.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct AttemptKey {
-    /// `user`, `address` or `mfa`.
+    /// `user`, `address` or `mfa` count failures; `user_lock`, `address_lock` and `mfa_lock` hold one entry while locked.
     pub scope: &'static str,
     /// Canonical user name, or address.
     pub value: String,
@@ -137,10 +137,22 @@ pub trait Backend: Send + Sync {
     async fn user_by_username(&self, username: &str) -> Result<Option<User>>;
     /// What verifies a person.
     async fn user_secrets(&self, user: Id<User>) -> Result<UserSecrets>;
-    /// Replaces what verifies a person outside a unit of work (login bookkeeping: OTP step, last use).
+    /// Replaces what verifies a person outside a unit of work (login bookkeeping: OTP step, last use). Here and in
+    /// `Change::SetUserSecrets` the stored `otp_last_step` never goes down: a code that was used stays used.
     async fn set_user_secrets(&self, user: Id<User>, secrets: UserSecrets) -> Result<()>;
     /// Raises `otp_last_step` to `step` if it is higher; `false` = that step was used already. Atomic.
     async fn claim_otp_step(&self, user: Id<User>, step: i64) -> Result<bool>;
+    /// Replaces the sealed TOTP seed if it still is `old`; `false` = it changed meanwhile. An implementation does this
+    /// atomically; key rotation runs beside logins.
+    async fn reseal_otp(&self, user: Id<User>, old: &Sealed, new: Sealed) -> Result<bool> {
+        let mut secrets = self.user_secrets(user).await?;
+        if secrets.otp.as_ref() != Some(old) {
+            return Ok(false);
+        }
+        secrets.otp = Some(new);
+        self.set_user_secrets(user, secrets).await?;
+        Ok(true)
+    }
     /// Keys of a person.
     async fn public_keys(&self, user: Id<User>) -> Result<Vec<PublicKey>>;
     /// Notes a login: the user's `last_login`, and the key's last use. No revision change.
