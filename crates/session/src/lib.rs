@@ -187,7 +187,7 @@ impl<L: Send> Session<Connected<L>> {
         let row = &core.row;
         let header = recording::Header {
             session: row.id.uuid(),
-            org: row.org.uuid(),
+            org: row.org.to_string(),
             user: row.user.clone(),
             asset: row.asset.clone(),
             account: row.account.clone(),
@@ -196,6 +196,7 @@ impl<L: Send> Session<Connected<L>> {
             started_at: start.timestamp_micros(),
             cols,
             rows,
+            remote_addr: row.remote_addr.clone(),
             node_id: row.node_id.clone(),
             title: match &stream {
                 Stream::Exec(line) => line.chars().take(200).collect(),

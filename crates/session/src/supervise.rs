@@ -170,7 +170,7 @@ where
     // The relay is gone and with it every tap: the tap task empties its queue and hands the recorder back.
     let (mut end, exit_code) = (relayed.end, relayed.exit_code);
     let recording = match drained.await {
-        Ok(drained) => finish_recording(drained, &end).await,
+        Ok(drained) => finish_recording(drained, &end, &totals_of(&counters, exit_code)).await,
         Err(e) => Err(format!("tap task: {e}")),
     };
     match recording {
@@ -180,17 +180,28 @@ where
         }
         Err(detail) => end = End { reason: EndReason::RecordingFailed, fault: Some(Fault::Rampart), detail },
     }
-    let totals = Totals {
+    let totals = totals_of(&counters, exit_code);
+    core.close(end, totals).await
+}
+
+fn totals_of(counters: &Counters, exit_code: Option<i64>) -> Totals {
+    Totals {
         bytes_in: counters.bytes_in.load(Ordering::Relaxed),
         bytes_out: counters.bytes_out.load(Ordering::Relaxed),
         commands: counters.commands.load(Ordering::Relaxed),
         exit_code,
-    };
-    core.close(end, totals).await
+    }
 }
 
-async fn finish_recording(drained: crate::tap::Drained, end: &End) -> Result<recording::Finished, String> {
-    let summary = recording::EndSummary { reason: end.reason.as_str().to_owned(), duration_us: drained.duration_us, ..Default::default() };
+async fn finish_recording(drained: crate::tap::Drained, end: &End, totals: &Totals) -> Result<recording::Finished, String> {
+    let summary = recording::EndSummary {
+        reason: end.reason.as_str().to_owned(),
+        exit_code: totals.exit_code,
+        bytes_in: totals.bytes_in,
+        bytes_out: totals.bytes_out,
+        commands: totals.commands,
+        torn_bytes: 0,
+    };
     let finished = drained.recorder.close(summary).await.map_err(|e| e.to_string());
     drained.result.and(finished)
 }

@@ -35,8 +35,8 @@ enum Message {
     Stderr(u64, Bytes),
     Input(u64, Bytes),
     Resize(u64, u16, u16),
-    Exit(u64, i32),
-    Note(u64, serde_json::Value),
+    Exit(u64, Option<i64>, Option<String>),
+    Note(u64, &'static str, serde_json::Value),
 }
 
 /// Counters a session's supervisor and its closing row read.
@@ -100,19 +100,19 @@ impl Tap {
     pub async fn resize(&self, cols: u16, rows: u16) -> Result<(), RecorderGone> {
         self.send(Message::Resize(self.counters.at(), cols, rows)).await
     }
-    /// The command or shell ended with this code.
+    /// The command or shell ended with this code, or by this signal (name without `SIG`).
     ///
     /// # Errors
     /// [`RecorderGone`].
-    pub async fn exit(&self, code: i32) -> Result<(), RecorderGone> {
-        self.send(Message::Exit(self.counters.at(), code)).await
+    pub async fn exit(&self, code: Option<i64>, signal: Option<String>) -> Result<(), RecorderGone> {
+        self.send(Message::Exit(self.counters.at(), code, signal)).await
     }
     /// Something worth a line in the timeline.
     ///
     /// # Errors
     /// [`RecorderGone`].
-    pub async fn note(&self, note: serde_json::Value) -> Result<(), RecorderGone> {
-        self.send(Message::Note(self.counters.at(), note)).await
+    pub async fn note(&self, kind: &'static str, data: serde_json::Value) -> Result<(), RecorderGone> {
+        self.send(Message::Note(self.counters.at(), kind, data)).await
     }
     /// The person is there although nothing is typed (file transfer, keep-alive of a tunnel).
     pub fn active(&self) {
@@ -148,7 +148,6 @@ pub(crate) struct Describe {
 pub(crate) struct Drained {
     pub(crate) recorder: Recorder,
     pub(crate) result: Result<(), String>,
-    pub(crate) duration_us: u64,
 }
 
 /// Starts the tap task. It ends when every [`Tap`] is dropped and gives the recorder back for closing.
@@ -182,7 +181,7 @@ impl Task {
         tracker.finish(at);
         let tail = self.take(&mut tracker).await;
         let flushed = self.store_commands().await;
-        Drained { recorder: self.recorder, result: result.and(tail).and(flushed), duration_us: at }
+        Drained { recorder: self.recorder, result: result.and(tail).and(flushed) }
     }
 
     async fn follow(&mut self, rx: &mut mpsc::Receiver<Message>, tracker: &mut Tracker) -> Result<(), String> {
@@ -210,7 +209,7 @@ impl Task {
                     self.take(tracker).await?;
                     self.push(at, Event::Output(b)).await?;
                     if self.recorder.wants_keyframe() {
-                        self.push(at, Event::Keyframe(tracker.keyframe().into())).await?;
+                        self.push(at, Event::Keyframe(tracker.keyframe())).await?;
                     }
                 }
                 Message::Input(at, b) => {
@@ -221,8 +220,8 @@ impl Task {
                     tracker.resize(cols, rows);
                     self.push(at, Event::Resize { cols, rows }).await?;
                 }
-                Message::Exit(at, code) => self.push(at, Event::Exit { code: i64::from(code) }).await?,
-                Message::Note(at, note) => self.push(at, Event::Note(note)).await?,
+                Message::Exit(at, code, signal) => self.push(at, Event::Exit { code, signal }).await?,
+                Message::Note(at, kind, data) => self.push(at, Event::Note { kind: kind.to_owned(), data }).await?,
             }
             if self.pending.len() >= 16 {
                 self.store_commands().await?;
@@ -254,8 +253,8 @@ impl Task {
                 Message::Stderr(at, b) => (at, keep(&mut head, b, Event::Stderr)),
                 Message::Input(at, b) => (at, Event::Input(b)),
                 Message::Resize(at, cols, rows) => (at, Event::Resize { cols, rows }),
-                Message::Exit(at, code) => (at, Event::Exit { code: i64::from(code) }),
-                Message::Note(at, note) => (at, Event::Note(note)),
+                Message::Exit(at, code, signal) => (at, Event::Exit { code, signal }),
+                Message::Note(at, kind, data) => (at, Event::Note { kind: kind.to_owned(), data }),
             };
             if let Err(e) = self.push(at, event).await {
                 break Err(e);
@@ -267,7 +266,7 @@ impl Task {
             Ok(()) => self.store_commands().await,
             Err(e) => Err(e),
         };
-        Drained { recorder: self.recorder, result: result.and(stored), duration_us: at }
+        Drained { recorder: self.recorder, result: result.and(stored) }
     }
 
     async fn push(&mut self, at: u64, event: Event) -> Result<(), String> {
@@ -294,7 +293,7 @@ impl Task {
             duration_ms: duration_us.map(|d| i64::try_from(d / 1000).unwrap_or(i64::MAX)),
         };
         self.counters.commands.fetch_add(1, Ordering::Relaxed);
-        self.push(at_us, Event::Command { id: id.uuid(), text }).await?;
+        self.push(at_us, Event::Command { id: id.uuid(), text, entered_us: at_us }).await?;
         self.pending.push(command);
         Ok(())
     }
