@@ -1,0 +1,232 @@
+//! The writing side: one spool per node, one recorder per session.
+//!
+//! Threads, none of them per session: a few writers (compress, hash, append), one flusher (seals what has waited
+//! too long), one syncer (`fdatasync` every few seconds). They sleep when nothing is recorded.
+//!
+//! Bytes travel: tap task → pending segment of the recorder → queue of a writer → file. A recorder always uses the
+//! same writer, and a segment is put into the queue while its pending lock is held, so order is kept whoever seals.
+//! Memory is bounded by a byte budget that full segments must get before they may queue.
+
+mod flusher;
+mod pending;
+mod recorder;
+mod writer;
+
+use std::{
+    fs, io,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        mpsc,
+    },
+    time::Duration,
+};
+
+use chrono::DateTime;
+use parking_lot::Mutex;
+use tokio::sync::{Semaphore, oneshot};
+
+pub use recorder::Recorder;
+pub(crate) use writer::FileState;
+use writer::{Job, Shared};
+
+use crate::{Header, RecordError, Signer, frame::{FILE_MAGIC, SegmentKind}};
+
+/// How a spool works.
+#[derive(Clone)]
+pub struct SpoolOptions {
+    /// Signs the heads.
+    pub signer: Arc<dyn Signer>,
+    /// Content size at which a segment is sealed.
+    pub segment_bytes: usize,
+    /// Age at which a segment is sealed even if nothing follows.
+    pub segment_age: Duration,
+    /// How often written data is forced to the disk.
+    pub sync_every: Duration,
+    /// Whether opening waits until the header has reached the disk. Off: until the kernel has it, which survives
+    /// the death of the process but not of the machine.
+    pub sync_open: bool,
+    /// Time between keyframes, while there is output.
+    pub keyframe_every: Duration,
+    /// Output between keyframes.
+    pub keyframe_bytes: u64,
+    /// Bytes that may wait for the writers, all sessions together.
+    pub queue_bytes: usize,
+    /// Writer threads; 0 = by the number of cores.
+    pub writers: usize,
+}
+
+impl SpoolOptions {
+    /// The usual values.
+    pub fn new(signer: Arc<dyn Signer>) -> Self {
+        Self {
+            signer,
+            segment_bytes: 256 * 1024,
+            segment_age: Duration::from_millis(500),
+            sync_every: Duration::from_secs(3),
+            sync_open: true,
+            keyframe_every: Duration::from_secs(10),
+            keyframe_bytes: 512 * 1024,
+            queue_bytes: 16 * 1024 * 1024,
+            writers: 0,
+        }
+    }
+}
+
+/// Writes the recordings of one node. Cheap to clone.
+#[derive(Clone)]
+pub struct Spool {
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    dir: PathBuf,
+    options: SpoolOptions,
+    /// Free bytes of the queue, in KiB.
+    budget: Semaphore,
+    writers: Vec<mpsc::Sender<Job>>,
+    next_writer: AtomicUsize,
+    flusher: mpsc::Sender<flusher::Watch>,
+    syncer: mpsc::Sender<Arc<Shared>>,
+    closed: AtomicBool,
+    /// Recordings that failed since the start.
+    failures: AtomicU64,
+    last_failure: Mutex<Option<String>>,
+}
+
+impl Spool {
+    /// Starts the threads. `dir` is made if it is missing (0700).
+    ///
+    /// # Errors
+    /// The directory or a thread cannot be made.
+    pub fn start(dir: PathBuf, options: SpoolOptions) -> Result<Spool, RecordError> {
+        private_dir(&dir).map_err(disk)?;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let count = if options.writers == 0 { cores.clamp(1, 4) } else { options.writers.min(64) };
+        let queue_kib = (options.queue_bytes / 1024).max(2048);
+        let (flusher, watches) = mpsc::channel();
+        let (syncer, dirty) = mpsc::channel();
+        let (writers, jobs): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel()).unzip();
+        let age = options.segment_age;
+        let sync_every = options.sync_every;
+        let inner = Arc::new(Inner {
+            dir,
+            options,
+            budget: Semaphore::new(queue_kib.min(Semaphore::MAX_PERMITS)),
+            writers,
+            next_writer: AtomicUsize::new(0),
+            flusher,
+            syncer,
+            closed: AtomicBool::new(false),
+            failures: AtomicU64::new(0),
+            last_failure: Mutex::new(None),
+        });
+        // Threads hold the spool weakly: they end when its last handle goes.
+        for (n, jobs) in jobs.into_iter().enumerate() {
+            let (weak, signer) = (Arc::downgrade(&inner), inner.options.signer.clone());
+            thread(&format!("rec-write-{n}"), move || writer::run(&jobs, &weak, &*signer))?;
+        }
+        thread("rec-flush", move || flusher::run(&watches, age))?;
+        thread("rec-sync", move || flusher::sync(&dirty, sync_every))?;
+        Ok(Spool { inner })
+    }
+
+    /// Begins a recording: the file exists and holds the header segment when this returns.
+    ///
+    /// # Errors
+    /// [`RecordError::Disk`] if the file cannot be made or written; [`RecordError::Closed`] after shutdown.
+    pub async fn open(&self, mut header: Header) -> Result<Recorder, RecordError> {
+        if self.inner.closed.load(Ordering::Acquire) {
+            return Err(RecordError::Closed);
+        }
+        header.key = self.inner.options.signer.public_key().to_owned();
+        let path = relative_path(header.session, header.started_at);
+        let inner = self.inner.clone();
+        let size = (header.cols, header.rows);
+        let made = tokio::task::spawn_blocking(move || create(&inner, &header).map(|file| (file, header, path)));
+        let opened = made.await.map_err(|_| RecordError::Closed)?;
+        let (file, header, path) = opened.map_err(|e| self.inner.note_failure(&e.to_string()))?;
+        let n = self.inner.next_writer.fetch_add(1, Ordering::Relaxed) % self.inner.writers.len().max(1);
+        let jobs = self.inner.writers.get(n).ok_or(RecordError::Closed)?.clone();
+        let shared = Arc::new(Shared::new(header.session, file, jobs));
+        Ok(Recorder::new(self.clone(), shared, path, size))
+    }
+
+    /// The directory of the recordings.
+    pub fn dir(&self) -> &Path {
+        &self.inner.dir
+    }
+
+    /// How many recordings failed since the start, and the last reason. For readiness and alarms.
+    pub fn failures(&self) -> (u64, Option<String>) {
+        (self.inner.failures.load(Ordering::Relaxed), self.inner.last_failure.lock().clone())
+    }
+
+    /// Refuses new recordings and waits until everything queued is written. Recordings should be closed before.
+    pub async fn shutdown(&self) {
+        self.inner.closed.store(true, Ordering::Release);
+        for jobs in &self.inner.writers {
+            let (done, wait) = oneshot::channel();
+            if jobs.send(Job::Barrier(done)).is_ok() {
+                let _ = wait.await;
+            }
+        }
+    }
+}
+
+impl Inner {
+    fn note_failure(&self, why: &str) -> RecordError {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        *self.last_failure.lock() = Some(why.to_owned());
+        tracing::error!(error = why, "recording storage failed");
+        RecordError::Disk(why.to_owned())
+    }
+}
+
+/// `YYYY-MM-DD/<session>.rec`, the day in UTC. Made of an id and a number only: nothing from outside enters.
+pub fn relative_path(session: uuid::Uuid, started_at_us: i64) -> String {
+    let day = DateTime::from_timestamp_micros(started_at_us).unwrap_or_default().format("%Y-%m-%d");
+    format!("{day}/{session}.rec")
+}
+
+fn thread(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), RecordError> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(run).map(drop).map_err(disk)
+}
+
+fn disk(e: io::Error) -> RecordError {
+    RecordError::Disk(e.to_string())
+}
+
+fn private_dir(dir: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
+}
+
+fn create(inner: &Inner, header: &Header) -> io::Result<FileState> {
+    let path = inner.dir.join(relative_path(header.session, header.started_at));
+    let day = path.parent().unwrap_or(&inner.dir);
+    let new_day = !day.exists();
+    private_dir(day)?;
+    let file = fs::OpenOptions::new().read(true).append(true).create_new(true).mode(0o600).open(&path)?;
+    let content = serde_json::to_vec(header)?;
+    io::Write::write_all(&mut &file, FILE_MAGIC)?;
+    let mut state = FileState::new(file, FILE_MAGIC.len() as u64);
+    let written = state.write_frame(SegmentKind::Header, 0, (0, 0), content.len(), 0, &[&content]);
+    let synced = written.and_then(|()| if inner.options.sync_open { sync_new(&state, day, &inner.dir, new_day) } else { Ok(()) });
+    if let Err(e) = synced {
+        // Nothing was recorded: an unusable file must not look like evidence.
+        let _ = fs::remove_file(&path);
+        return Err(e);
+    }
+    Ok(state)
+}
+
+fn sync_new(state: &FileState, day: &Path, dir: &Path, new_day: bool) -> io::Result<()> {
+    state.file().sync_data()?;
+    fs::File::open(day)?.sync_all()?;
+    if new_day {
+        fs::File::open(dir)?.sync_all()?;
+    }
+    Ok(())
+}
