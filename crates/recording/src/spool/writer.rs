@@ -297,9 +297,3 @@ fn failed(shared: &Shared, e: &io::Error, inner: Option<&Inner>) -> RecordError 
     shared.fail(&why);
     inner.map_or_else(|| RecordError::Disk(why.clone()), |inner| inner.note_failure(&why))
 }
-
-fn failed(shared: &Shared, e: &io::Error, inner: Option<&Inner>) -> RecordError {
-    let why = e.to_string();
-    shared.fail(&why);
-    inner.map_or_else(|| RecordError::Disk(why.clone()), |inner| inner.note_failure(&why))
-}
