@@ -1,1 +1,3 @@
-//! gw-ssh
+//! The SSH gateway: russh on both legs as a man in the middle, one session per channel.
+
+pub mod console;
