@@ -28,6 +28,8 @@ pub enum Command {
     Unlock,
     /// Show a line.
     Say(String),
+    /// The node will stop in so many seconds.
+    Draining(u64),
 }
 
 /// What a subscriber gets.

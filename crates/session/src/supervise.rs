@@ -243,6 +243,7 @@ where
                 Command::Kill(by) => break (EndReason::Killed, MessagePair::new("session.killed", format!("killed by {by}")).with("by", by)),
                 Command::Lock(by) => { let _ = notices.try_send(Notice::Lock(true, MessagePair::new("session.locked", "locked").with("by", by))); }
                 Command::Unlock => { let _ = notices.try_send(Notice::Lock(false, MessagePair::new("session.unlocked", "unlocked"))); }
+                Command::Draining(seconds) => { let _ = notices.try_send(Notice::Say(MessagePair::new("session.drain_warning", "the node is draining").with("seconds", seconds.to_string()))); }
                 Command::Say(text) => { let _ = notices.try_send(Notice::Say(MessagePair::new("session.message", "message").with("text", text))); }
             },
         }
