@@ -19,8 +19,16 @@ use crate::{
 pub struct Recovered {
     /// Whose session it is.
     pub header: Header,
-    /// The closed recording; `path` is relative to the recordings directory.
-    pub finished: Finished,
+    /// Path relative to the recordings directory.
+    pub path: String,
+    /// Hex hash of the last segment, the head.
+    pub hash: String,
+    /// Bytes of the file.
+    pub size: u64,
+    /// Time of the last event.
+    pub duration_us: u64,
+    /// Segments, header and head included.
+    pub segments: u64,
     /// How it ended.
     pub summary: EndSummary,
     /// The head was already there: the node died between closing the recording and closing the row.
@@ -47,7 +55,7 @@ pub fn recover(path: impl AsRef<Path>, signer: &dyn Signer) -> Result<Recovered,
             let end = unpack(&head, walker.payload()).ok().and_then(|c| End::decode(&c));
             let end = end.ok_or(RecordError::NotARecording("its head cannot be read"))?;
             let finished = Finished { path: relative, hash: hex::encode(walker.hash), size: walker.pos, duration_us: last_us, segments: walker.next };
-            return Ok(Recovered { header, finished, summary: end.summary, was_closed: true });
+            return Ok(Recovered::new(header, finished, end.summary, true));
         }
     }
     let torn_bytes = file.metadata()?.len().saturating_sub(walker.pos);
@@ -59,7 +67,13 @@ pub fn recover(path: impl AsRef<Path>, signer: &dyn Signer) -> Result<Recovered,
     let written = state.write_head(header.session, summary.clone(), relative, signer);
     let finished = written.map_err(|e| RecordError::Disk(e.to_string()))?;
     state.file().sync_data()?;
-    Ok(Recovered { header, finished, summary, was_closed: false })
+    Ok(Recovered::new(header, finished, summary, false))
+}
+
+impl Recovered {
+    fn new(header: Header, f: Finished, summary: EndSummary, was_closed: bool) -> Self {
+        Self { header, path: f.path, hash: f.hash, size: f.size, duration_us: f.duration_us, segments: f.segments, summary, was_closed }
+    }
 }
 
 /// Moves everything from `from` on into a file beside it.
