@@ -15,6 +15,7 @@
 use std::future::Future;
 
 use model::{Id, MessagePair, MfaLevel, PublicKey, Time, User, UserSource};
+use zeroize::Zeroize as _;
 
 use crate::{Identity, password::Violation};
 
@@ -30,7 +31,7 @@ pub enum Factor {
     /// A public key in OpenSSH form whose signature over this very connection was verified by the transport.
     /// An *offer* of a key is never a factor.
     ProvedKey(String),
-    /// A password, in clear; wiped by the holder.
+    /// A password, in clear; wiped when the factor is dropped.
     Password(String),
     /// A one-time code.
     Otp(String),
@@ -38,6 +39,13 @@ pub enum Factor {
     EnrolOtp(String),
     /// A new password, where [`Need::NewPassword`] asks for one.
     NewPassword(String),
+}
+
+impl Drop for Factor {
+    fn drop(&mut self) {
+        let (Factor::ProvedKey(text) | Factor::Password(text) | Factor::Otp(text) | Factor::EnrolOtp(text) | Factor::NewPassword(text)) = self;
+        text.zeroize();
+    }
 }
 
 /// What is still missing.
@@ -237,13 +245,13 @@ impl Login {
     /// Presents a factor.
     pub async fn step<C: Checks>(&mut self, factor: Factor, checks: &mut C) -> Step {
         let at = std::mem::replace(&mut self.at, At::Over);
-        let done = match (at, factor) {
+        let done = match (at, &factor) {
             (At::Over, _) => Ok(refused("login.failed", "the login is over")),
-            (At::First, Factor::Password(p)) => self.first(Shown::Password(&p), checks).await,
-            (At::First, Factor::ProvedKey(k)) => self.first(Shown::Key(&k), checks).await,
-            (At::Otp(proved), Factor::Otp(code)) => self.second(proved, None, &code, checks).await,
-            (At::Enrol(proved, uri, secret), Factor::EnrolOtp(code)) => self.second(proved, Some((uri, secret)), &code, checks).await,
-            (At::NewPassword(proved, reason), Factor::NewPassword(p)) => self.new_password(proved, reason, &p, checks).await,
+            (At::First, Factor::Password(p)) => self.first(Shown::Password(p), checks).await,
+            (At::First, Factor::ProvedKey(k)) => self.first(Shown::Key(k), checks).await,
+            (At::Otp(proved), Factor::Otp(code)) => self.second(proved, None, code, checks).await,
+            (At::Enrol(proved, uri, secret), Factor::EnrolOtp(code)) => self.second(proved, Some((uri, secret)), code, checks).await,
+            (At::NewPassword(proved, reason), Factor::NewPassword(p)) => self.new_password(proved, reason, p, checks).await,
             (at, _) => Ok(self.out_of_turn(at)),
         };
         match done {
