@@ -260,6 +260,14 @@ impl Decider {
         allowed.then(|| Granted { who: who.clone(), scope, on, actions: model::Actions::NONE, expires: None, decision: Uuid::new_v4(), why: None, live: None })
     }
 
+    /// As [`Self::decide`] in the view over all organizations: only system-wide roles count. The grant's scope is GLOBAL,
+    /// which owns no row, so nothing can be written with it.
+    pub fn decide_every<A: Action>(self, who: &Identity, roles: &Memberships, _: EveryOrg, on: A::On) -> Option<Granted<A>> {
+        let allowed = who.local_admin || A::OWN || roles.system().allows(&A::permission());
+        let scope = OrgScope { org: Org::GLOBAL };
+        allowed.then(|| Granted { who: who.clone(), scope, on, actions: model::Actions::NONE, expires: None, decision: Uuid::new_v4(), why: None, live: None })
+    }
+
     /// May this person connect as asked? The full evaluation of jb §1.11 over `facts`, for one protocol and account.
     ///
     /// `scope` must be the organization of the asset in `facts`; a mismatch is a denial.

@@ -1,6 +1,6 @@
 //! The unit of work: what to change and the evidence for it, as data.
 
-use model::{AccountSecret, AuditEntry, AuditEvent, HostKey, Id, OperateLog, Org, PasswordChangeLog, Record, User, UserSecrets};
+use model::{AccountSecret, AuditEntry, AuditEvent, HostKey, Id, OperateLog, Org, PasswordChangeLog, Record, Role, User, UserSecrets};
 use policy::{GlobalScope, OrgScope};
 
 use crate::StoreError;
@@ -103,7 +103,8 @@ impl UnitOfWork {
             };
             let ok = match (&**r, r.org()) {
                 (_, Some(org)) => org == mine,
-                (Record::RoleBinding(b), None) => b.organization == Some(mine),
+                // the role of every person is the one system-wide role that an organization may hand out
+                (Record::RoleBinding(b), None) => b.organization == Some(mine) || (b.role == Role::SYSTEM_USER && matches!(change, Change::Insert(_))),
                 (Record::User(_) | Record::PublicKey(_), None) => true,
                 _ => false,
             };
