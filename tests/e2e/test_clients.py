@@ -67,7 +67,9 @@ def test_plink(house):
 def test_dropbears_client(house, tmp_path):
     argv = ["dbclient", "-y", "-y", "-p", str(house.server.ssh_port), "-l", USER, "127.0.0.1", "whoami; exit 7"]
 
-    done = subprocess.run(argv, capture_output=True, timeout=60, env=environment(DROPBEAR_PASSWORD=ALICE_PASSWORD, HOME=str(tmp_path)), stdin=subprocess.DEVNULL)
+    done = subprocess.run(
+        argv, capture_output=True, timeout=60, env=environment(DROPBEAR_PASSWORD=ALICE_PASSWORD, HOME=str(tmp_path)), stdin=subprocess.DEVNULL
+    )
 
     assert done.stdout.decode().strip() == PASSWORD_ACCOUNT, done.stderr
     assert done.returncode == 7
@@ -88,7 +90,14 @@ def test_ansible_with_pipelining(house, tmp_path, module, arguments, wanted):
     inventory.write_text(json.dumps({"all": {"hosts": {"web": host}}}))
     env = environment(PATH=f"{BIN}:{os.environ['PATH']}", HOME=str(tmp_path), ANSIBLE_PIPELINING="True", LANG="C.UTF-8", LC_ALL="C.UTF-8")
 
-    done = subprocess.run([str(BIN / "ansible"), "-i", str(inventory), "all", "-m", module, "-a", arguments], capture_output=True, text=True, timeout=120, env=env, stdin=subprocess.DEVNULL)
+    done = subprocess.run(
+        [str(BIN / "ansible"), "-i", str(inventory), "all", "-m", module, "-a", arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=env,
+        stdin=subprocess.DEVNULL,
+    )
 
     assert done.returncode == 0 and wanted in done.stdout, done.stdout + done.stderr
 
@@ -127,7 +136,7 @@ def test_htop_draws_and_follows_a_resize(house, shell):
 
 def test_tmux_runs_inside(house, shell):
     name = f"e2e{os.getpid()}"
-    shell.line(f"tmux -f /dev/null -L {name} new -s {name}")
+    shell.line(f"tmux -u -f /dev/null -L {name} new -s {name}")
     shell.wait_for(f"[{name}]")
     shell.line("echo inside-$((1+1))")
     shell.wait_for("inside-2")

@@ -47,12 +47,28 @@ def test_the_plan_never_prints_a_secret(each_house, text):
 @pytest.mark.parametrize(
     ("wrong", "line_of", "field"),
     [
-        ("kind: UserGroup\nmetadata: {name: fine}\n---\nkind: User\nmetadata: {name: carol}\nspec:\n  name: Carol\n  emial: carol@example.org\n", "emial", "emial"),
-        ("kind: UserGroup\nmetadata: {name: fine}\n---\nkind: Host\nmetadata: {name: h}\nspec:\n  address: 10.0.0.1\n  platform: Linuks\n", "Linuks", "platform"),
+        (
+            "kind: UserGroup\nmetadata: {name: fine}\n---\nkind: User\nmetadata: {name: carol}\nspec:\n  name: Carol\n  emial: carol@example.org\n",
+            "emial",
+            "emial",
+        ),
+        (
+            "kind: UserGroup\nmetadata: {name: fine}\n---\nkind: Host\nmetadata: {name: h}\nspec:\n  address: 10.0.0.1\n  platform: Linuks\n",
+            "Linuks",
+            "platform",
+        ),
         ("kind: UserGroup\nmetadata: {name: fine}\n---\nkind: Hots\nmetadata: {name: h}\n", "Hots", "kind"),
-        ("kind: UserGroup\nmetadata: {name: fine}\n---\nkind: AssetPermission\nmetadata: {name: p}\nspec:\n  user_groups: [nobody-knows]\n  accounts: ['@ALL']\n", "nobody-knows", "user_groups"),
+        (
+            "kind: UserGroup\nmetadata: {name: fine}\n---\nkind: AssetPermission\nmetadata: {name: p}\nspec:\n  user_groups: [nobody-knows]\n  accounts: ['@ALL']\n",
+            "nobody-knows",
+            "user_groups",
+        ),
         ("kind: UserGroup\nmetadata: {name: fine}\n---\nkind: AssetPermission\nmetadata: {name: p}\nspec:\n  actions: [fly]\n", "fly", "actions"),
-        ("kind: UserGroup\nmetadata: {name: fine}\n---\nkind: Host\nmetadata: {name: h}\nspec:\n  address: 10.0.0.1\n  platform: Linux\n  protocols: [ssh/99999]\n", "99999", "protocols"),
+        (
+            "kind: UserGroup\nmetadata: {name: fine}\n---\nkind: Host\nmetadata: {name: h}\nspec:\n  address: 10.0.0.1\n  platform: Linux\n  protocols: [ssh/99999]\n",
+            "99999",
+            "protocols",
+        ),
         ("kind: UserGroup\nmetadata: {name: fine}\n---\nkind: User\nspec: {name: x}\n", "kind: User\n", "metadata"),
         ("kind: UserGroup\nmetadata: {name: fine}\n---\nkind: Host\nmetadata: {name: h\nspec: [\n", None, None),
     ],

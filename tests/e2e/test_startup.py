@@ -18,7 +18,9 @@ def test_a_new_and_an_existing_data_directory_become_ready(fresh, database_url, 
     server.start()
 
     with capsys.disabled():
-        print(f"\n  ready after {first:.2f} s on a new, {server.ready_after:.2f} s on an existing data directory, {server.resident_kib() / 1024:.0f} MiB resident")
+        print(
+            f"\n  ready after {first:.2f} s on a new, {server.ready_after:.2f} s on an existing data directory, {server.resident_kib() / 1024:.0f} MiB resident"
+        )
     # The promise is 3 s and 1 s; a busy machine gets some room.
     assert first < 6
     assert server.ready_after < 3

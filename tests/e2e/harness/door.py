@@ -61,7 +61,9 @@ class Door:
     def spawn(self, command=None, rows=24, columns=80, env=None, tty=False, timeout=20, **more):
         """Starts on a terminal."""
         argv = self.argv(command, tty=tty, **more)
-        return pexpect.spawn(argv[0], argv[1:], dimensions=(rows, columns), env=environment(**(env or {})), timeout=timeout, encoding="utf-8", codec_errors="replace")
+        return pexpect.spawn(
+            argv[0], argv[1:], dimensions=(rows, columns), env=environment(**(env or {})), timeout=timeout, encoding="utf-8", codec_errors="replace"
+        )
 
 
 def said(done):
