@@ -4,6 +4,7 @@ import base64
 import secrets
 
 import pytest
+from conftest import build_house
 from harness.door import Door
 from harness.screen import Screen
 from harness.target import KEY_ACCOUNT, PASSWORD_ACCOUNT
@@ -30,8 +31,6 @@ API_LISTS = [
 
 @pytest.mark.parametrize("flavour", ["sqlite", "postgres"])
 def test_planted_secrets_are_found_nowhere(flavour, tmp_path, target, direct, alice_key, request):
-    from conftest import build_house
-
     url = request.getfixturevalue("postgres").database() if flavour == "postgres" else None
     house = build_house(
         tmp_path / "canary" / "data", target, direct, alice_key, url, admin_password="Canary-Admin-" + secrets.token_hex(6), env={"RAMPART_LOG": "debug"}

@@ -7,6 +7,7 @@ import threading
 import time
 
 import pytest
+from conftest import build_house
 from harness.door import Door, said
 from harness.target import PASSWORD_ACCOUNT, Target, keygen
 from harness.wait import free_port, until
@@ -217,8 +218,6 @@ def test_a_changed_host_key_stops_the_connection_until_it_is_confirmed(house, wo
 
 
 def test_no_disk_for_the_recording_means_no_session(tmp_path, target, direct, alice_key):
-    from conftest import build_house
-
     disk = tmp_path / "disk"
     disk.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(disk)], check=True)

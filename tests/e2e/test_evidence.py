@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pexpect
 import pytest
+from conftest import build_house
 from harness.rampart import BINARY
 from harness.wait import until
 
@@ -158,8 +159,6 @@ def test_the_terminal_player_pauses_seeks_searches_and_quits(house, played):
 @pytest.fixture(scope="module")
 def sealed(workplace, target, direct, alice_key):
     """A stopped server's data directory with some history, and a pristine copy for each attack."""
-    from conftest import build_house
-
     built = build_house(workplace / "sealed" / "data", target, direct, alice_key)
     try:
         # Several seconds of output, so that the recording has several segments.

@@ -4,16 +4,19 @@ import re
 import subprocess
 import time
 
+import pexpect
 import pytest
+from conftest import build_house
 from harness.door import said
 from harness.rampart import BINARY, Rampart
 from harness.target import PASSWORD_ACCOUNT
+from harness.wait import until
 
 
 def test_reset_password(own_house):
     new = "Brand-New-Pass-77"
 
-    own_house.server.cli("admin", "reset-password", "alice", input=f"{new}\n{new}\n")
+    own_house.server.cli("admin", "reset-password", "alice", "--stdin", input=f"{new}\n")
 
     assert own_house.server.api().login("alice", new)
 
@@ -42,12 +45,12 @@ def test_backup_and_restore_bring_everything_to_another_place(own_house, tmp_pat
         server.stop()
     archive = tmp_path / "backup"
 
-    server.cli("admin", "backup", "--out", archive)
+    server.cli("admin", "backup", "--out", archive, "--with-keys", "--with-recordings")
     if running:
         server.stop()
     copy = Rampart(tmp_path / "elsewhere" / "data")
     copy.data.parent.mkdir(parents=True, exist_ok=True)
-    copy.cli("admin", "restore", "--from", archive)
+    copy.cli("admin", "restore", archive)
     copy.start()
     try:
         door = own_house.door.__class__(copy.ssh_port, own_house.door.user, own_house.door.key)
@@ -95,15 +98,32 @@ def test_an_ordinary_person_on_the_node_cannot_use_the_data_directory(house):
         assert not path.lstat().st_mode & 0o007 or path.is_symlink(), f"{path} is open to others"
 
 
-def test_idle_sessions_are_warned_and_closed(fresh, target, direct, alice_key):
-    from conftest import build_house
-
-    built = build_house(fresh("idle").data, target, direct, alice_key, env={"RAMPART_SSH_IDLE": "3s", "RAMPART_SESSION_MAX_IDLE": "3s"})
+@pytest.mark.slow
+def test_an_idle_session_is_warned_and_closed_while_a_busy_one_goes_on(tmp_path, target, direct, alice_key):
+    env = {"RAMPART_SESSION_MAX_IDLE_MINUTES": "1", "RAMPART_SESSION_WARN_SECONDS": "30"}
+    built = build_house(tmp_path / "idle" / "data", target, direct, alice_key, env=env)
     try:
-        child = built.door.spawn()
-        child.expect_exact("$ ")
         begun = time.monotonic()
-        child.expect("was idle", timeout=40)
-        assert time.monotonic() - begun > 2
+        idle, busy = built.door.spawn(), built.door.spawn()
+        idle.expect_exact("$ ")
+        busy.expect_exact("$ ")
+
+        def warned():
+            busy.sendline("")
+            return idle.expect(["No input for a while", pexpect.TIMEOUT], timeout=2) == 0
+
+        until(warned, "the warning", 50)
+        assert 20 < time.monotonic() - begun < 45
+
+        def closed():
+            busy.sendline("")
+            return idle.expect([r"was idle for 1 minute", pexpect.TIMEOUT], timeout=2) == 0
+
+        until(closed, "the end of the idle session", 60)
+        assert 50 < time.monotonic() - begun < 80
+        busy.sendline("echo still-$((40+2))")
+        busy.expect_exact("still-42")
+        reasons = until(lambda: [s["end_reason"] for s in built.admin.sessions() if s["is_finished"]], "the row to be closed")
+        assert "idle" in str(reasons)
     finally:
         built.server.stop()
