@@ -53,28 +53,14 @@ impl LocalControl {
             date_alive: now,
             comment: String::new(),
         };
-        let mut event = self.session_event("session.open", &row);
-        event.actor_id = Some(who.user());
-        event.data = serde_json::json!({
-            "account": row.account, "protocol": row.protocol, "kind": row.kind, "login_from": row.login_from,
-            "decision": row.decision_id, "actions": granted.actions(), "expires": granted.expires(), "rules": granted.why().map(|w| &w.rules),
-            "mfa": who.with_mfa(), "connection": row.connection_id,
+        let extra = serde_json::json!({
+            "actions": granted.actions(), "expires": granted.expires(), "rules": granted.why().map(|w| &w.rules), "mfa": who.with_mfa(),
         });
+        let event = audit::events::session_open(&audit::events::By::person(who), &row, extra, now);
         self.evidence(LogBatch { audit: vec![event], sessions_opened: vec![row.clone()], ..Default::default() }).await?;
         tracing::info!(session = %row.id, user = who.username(), asset = %row.asset, account = %row.account, kind = ?row.kind, "session opened");
         metrics::counter!("rampart_sessions_total").increment(1);
         Ok(row)
-    }
-
-    fn session_event(&self, kind: &str, row: &SessionRow) -> model::AuditEvent {
-        let mut event = self.audit_event(kind, None, &row.remote_addr);
-        event.org = Some(row.org);
-        event.actor = row.user.clone();
-        event.actor_id = Some(row.user_id);
-        event.target = row.asset.clone();
-        event.target_id = row.asset_id.to_string();
-        event.session = Some(row.id);
-        event
     }
 
     /// Closes the row. The database may be away for a while: the row is tried again, for the evidence must not be lost.
@@ -89,8 +75,7 @@ impl LocalControl {
         row.command_amount = clip(totals.commands);
         row.date_end = Some(now);
         row.date_alive = now;
-        let mut event = self.session_event("session.close", &row);
-        event.data = close_data(&row, &end.detail);
+        let event = audit::events::session_close(&by(&row), &row, &end.detail, now);
         tracing::info!(session = %row.id, reason = end.reason.as_str(), fault = ?end.fault, detail = %end.detail, bytes_in = row.bytes_in, bytes_out = row.bytes_out, "session closed");
         for _ in 0..CLOSE_TRIES {
             let batch = LogBatch { audit: vec![event.clone()], sessions_updated: vec![row.clone()], ..Default::default() };
@@ -154,13 +139,9 @@ impl LocalControl {
     }
 }
 
-/// What the audit entry of a closed session says; `audit` links the recording by it.
-fn close_data(row: &SessionRow, detail: &str) -> serde_json::Value {
-    serde_json::json!({
-        "reason": row.end_reason, "fault": row.end_fault, "detail": detail, "exit_code": row.exit_code,
-        "bytes_in": row.bytes_in, "bytes_out": row.bytes_out, "commands": row.command_amount,
-        "recording": row.recording, "recording_hash": row.recording_hash, "recording_size": row.recording_size,
-    })
+/// The person of a session, as its own row remembers him.
+fn by(row: &SessionRow) -> audit::events::By {
+    audit::events::By { actor: row.user.clone(), actor_id: Some(row.user_id), remote_addr: row.remote_addr.clone() }
 }
 
 /// At the start of a node: sessions that the last run left open are closed as `interrupted`, their recordings mended so
@@ -188,18 +169,7 @@ pub async fn recover(store: &Store, authority: Authority, node_id: &str, recordi
         row.end_reason = Some(EndReason::Interrupted);
         row.end_fault = Some(Fault::Rampart);
         row.date_end = Some(now);
-        let event = model::AuditEvent {
-            kind: "session.close".into(),
-            org: Some(row.org),
-            actor: row.user.clone(),
-            actor_id: Some(row.user_id),
-            target: row.asset.clone(),
-            target_id: row.asset_id.to_string(),
-            session: Some(row.id),
-            remote_addr: row.remote_addr.clone(),
-            at: now,
-            data: close_data(&row, "the node ended without closing the session"),
-        };
+        let event = audit::events::session_close(&by(&row), &row, "the node ended without closing the session", now);
         tracing::warn!(session = %row.id, "session was interrupted by the end of the node");
         store.node(authority).log(LogBatch { audit: vec![event], sessions_updated: vec![row], ..Default::default() }).await?;
     }
