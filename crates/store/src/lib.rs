@@ -26,7 +26,7 @@ use policy::{Authority, Identity, OrgFilter, Reach};
 
 pub use backend::{AttemptKey, Backend, CommandSink, ConnectFacts, GrantedAsset, KeyMaterial, LogBatch};
 pub use error::StoreError;
-pub use work::{Change, Committed, UnitOfWork};
+pub use work::{Change, Committed, UnitOfWork, WorkScope};
 
 /// Result of every store call.
 pub type Result<T> = std::result::Result<T, StoreError>;
