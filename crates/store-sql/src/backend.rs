@@ -1,0 +1,189 @@
+//! The contract of `store`, kept: reads go to a pool, writes to the writer.
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use model::{
+    Account, AccountSecret, Asset, AuditEntry, ChainHead, Checkpoint, HostKey, Id, Kind, Org, Page, PublicKey, Query, Record, Role, SessionRow, Time, Token,
+    TokenKind, User, UserSecrets,
+};
+use policy::OrgFilter;
+use serde_json::Value;
+use store::{AttemptKey, Backend, Committed, ConnectFacts, GrantedAsset, KeyMaterial, LogBatch, Result, StoreError, UnitOfWork};
+use uuid::Uuid;
+
+use crate::{
+    db::Db,
+    migrate, read,
+    write::{Done, Job, Small, Writer},
+};
+
+/// A SQL database.
+pub(crate) struct SqlBackend {
+    pub(crate) db: Db,
+    pub(crate) writer: Writer,
+}
+
+impl SqlBackend {
+    async fn small(&self, small: Small) -> Result<u32> {
+        match self.writer.ask(Job::Small(small)).await? {
+            Done::Count(n) => Ok(n),
+            Done::Committed(_) | Done::Logged(_) => Err(StoreError::Corrupt("unexpected answer of the writer".to_owned())),
+        }
+    }
+}
+
+/// Runs a read on a pooled connection.
+macro_rules! reading {
+    ($self:ident, $read:ident ( $($arg:expr),* )) => {{
+        let mut link = $self.db.read().await?;
+        read::$read(&mut link, $($arg),*).await
+    }};
+}
+
+#[async_trait]
+impl Backend for SqlBackend {
+    async fn get(&self, reach: OrgFilter, kind: Kind, id: Uuid) -> Result<Option<Record>> {
+        reading!(self, get(reach, kind, id))
+    }
+    async fn list(&self, reach: OrgFilter, kind: Kind, query: &Query) -> Result<Page<Record>> {
+        reading!(self, list(reach, kind, query))
+    }
+    async fn logs(&self, reach: OrgFilter, table: &'static str, query: &Query) -> Result<Page<Value>> {
+        reading!(self, logs(reach, table, query))
+    }
+    async fn commit(&self, work: UnitOfWork) -> Result<Committed> {
+        match self.writer.ask(Job::Commit(Box::new(work))).await? {
+            Done::Committed(c) => Ok(c),
+            Done::Count(_) | Done::Logged(_) => Err(StoreError::Corrupt("unexpected answer of the writer".to_owned())),
+        }
+    }
+    async fn log(&self, batch: LogBatch) -> Result<Vec<AuditEntry>> {
+        match self.writer.ask(Job::Log(Box::new(batch))).await? {
+            Done::Logged(entries) => Ok(entries),
+            Done::Count(_) | Done::Committed(_) => Err(StoreError::Corrupt("unexpected answer of the writer".to_owned())),
+        }
+    }
+    async fn revision(&self) -> Result<i64> {
+        reading!(self, revision())
+    }
+
+    async fn account_secrets(&self, reach: OrgFilter, account: Id<Account>) -> Result<Vec<AccountSecret>> {
+        reading!(self, account_secrets(reach, account))
+    }
+    async fn all_account_secrets(&self, offset: u64, limit: u64) -> Result<Vec<AccountSecret>> {
+        reading!(self, all_account_secrets(offset, limit))
+    }
+    async fn host_keys(&self, reach: OrgFilter, asset: Id<Asset>) -> Result<Vec<HostKey>> {
+        reading!(self, host_keys(reach, asset))
+    }
+
+    async fn connect_facts(&self, reach: OrgFilter, user: Id<User>, asset: Id<Asset>) -> Result<Option<ConnectFacts>> {
+        let mut link = self.db.snapshot().await?;
+        read::connect_facts(&mut link, reach, user, asset).await
+    }
+    async fn granted_assets(&self, user: Id<User>, now: Time, query: &Query) -> Result<Page<GrantedAsset>> {
+        reading!(self, granted(user, now, query))
+    }
+    async fn named_assets(&self, user: Id<User>, text: &str) -> Result<Vec<GrantedAsset>> {
+        reading!(self, named(user, text))
+    }
+
+    async fn user_by_username(&self, username: &str) -> Result<Option<User>> {
+        reading!(self, user_by_username(username))
+    }
+    async fn user_secrets(&self, user: Id<User>) -> Result<UserSecrets> {
+        reading!(self, user_secrets(user))
+    }
+    async fn set_user_secrets(&self, user: Id<User>, secrets: UserSecrets) -> Result<()> {
+        self.small(Small::UserSecrets(user, Box::new(secrets))).await.map(drop)
+    }
+    async fn claim_otp_step(&self, user: Id<User>, step: i64) -> Result<bool> {
+        Ok(self.small(Small::OtpStep(user, step)).await? > 0)
+    }
+    async fn public_keys(&self, user: Id<User>) -> Result<Vec<PublicKey>> {
+        reading!(self, public_keys(user))
+    }
+    async fn touch_login(&self, user: Id<User>, key: Option<Id<PublicKey>>, at: Time) -> Result<()> {
+        self.small(Small::Login(user, key, at)).await.map(drop)
+    }
+    async fn memberships(&self, user: Id<User>) -> Result<Vec<(Role, Option<Id<Org>>)>> {
+        reading!(self, memberships(user))
+    }
+    async fn user_by_setup_token(&self, hash: &str) -> Result<Option<User>> {
+        reading!(self, user_by_setup_token(hash))
+    }
+
+    async fn put_token(&self, token: Token) -> Result<()> {
+        self.small(Small::PutToken(Box::new(token))).await.map(drop)
+    }
+    async fn token(&self, kind: TokenKind, hash: &str, now: Time) -> Result<Option<Token>> {
+        reading!(self, token(kind, hash, now))
+    }
+    async fn delete_token(&self, id: Id<Token>) -> Result<()> {
+        self.small(Small::DeleteToken(id)).await.map(drop)
+    }
+    async fn delete_tokens_of(&self, user: Id<User>) -> Result<()> {
+        self.small(Small::DeleteTokensOf(user)).await.map(drop)
+    }
+
+    async fn count_failure(&self, key: &AttemptKey, now: Time, window_s: i64) -> Result<u32> {
+        self.small(Small::Failure(key.clone(), now, window_s)).await
+    }
+    async fn failures(&self, key: &AttemptKey, now: Time, window_s: i64) -> Result<u32> {
+        reading!(self, failures(key, now, window_s))
+    }
+    async fn clear_failures(&self, key: &AttemptKey) -> Result<bool> {
+        Ok(self.small(Small::Clear(key.clone())).await? > 0)
+    }
+
+    async fn chain_head(&self, node_id: &str) -> Result<ChainHead> {
+        reading!(self, chain_head(node_id))
+    }
+    async fn chain_nodes(&self) -> Result<Vec<String>> {
+        reading!(self, chain_nodes())
+    }
+    async fn chain(&self, node_id: &str, after: i64, limit: u64) -> Result<Vec<AuditEntry>> {
+        reading!(self, chain(node_id, after, limit))
+    }
+    async fn put_checkpoint(&self, c: Checkpoint) -> Result<()> {
+        self.small(Small::Checkpoint(Box::new(c))).await.map(drop)
+    }
+    async fn checkpoints(&self, node_id: &str) -> Result<Vec<Checkpoint>> {
+        reading!(self, checkpoints(node_id))
+    }
+    async fn open_sessions(&self, node_id: Option<&str>) -> Result<Vec<SessionRow>> {
+        reading!(self, open_sessions(node_id))
+    }
+
+    async fn key_material(&self) -> Result<Vec<KeyMaterial>> {
+        reading!(self, key_material())
+    }
+    async fn put_key_material(&self, key: KeyMaterial) -> Result<()> {
+        self.small(Small::Key(Box::new(key))).await.map(drop)
+    }
+    async fn setting(&self, name: &str) -> Result<Option<Value>> {
+        reading!(self, setting(name))
+    }
+    async fn put_setting(&self, name: &str, value: Value) -> Result<()> {
+        self.small(Small::Setting(name.to_owned(), value)).await.map(drop)
+    }
+
+    async fn backup(&self, to: &Path) -> Result<()> {
+        if self.db.file().is_none() {
+            return Err(StoreError::BadValue("backup: use `pg_dump` for a PostgreSQL database".to_owned()));
+        }
+        // not a pooled connection: those refuse to write, even elsewhere
+        let mut link = self.db.connect().await?;
+        let done = migrate::backup(&mut link, to).await;
+        link.close().await;
+        done
+    }
+    async fn ping(&self) -> Result<()> {
+        reading!(self, revision()).map(drop)
+    }
+    async fn close(&self) {
+        self.writer.close().await;
+        self.db.close().await;
+    }
+}

@@ -1,0 +1,273 @@
+//! Writing: one task per node applies everything, many jobs in one transaction.
+//!
+//! Callers put jobs into a bounded queue. The writer takes what is there, applies each job in its own savepoint, so
+//! that one that fails does not spoil the others, commits once and only then answers. So a burst of small writes costs
+//! a few commits, and a caller that hears `Ok` knows that his rows survive the death of the process.
+//!
+//! INVARIANT: only this task appends to this node's audit chain. The head moves with a job and moves back with it, so
+//! `seq` has no gaps.
+
+mod evidence;
+mod guard;
+mod nodes;
+mod small;
+mod unit;
+
+use std::{sync::Arc, time::Duration};
+
+use model::{AuditEntry, ChainHead};
+use store::{Committed, LogBatch, Result, StoreError, UnitOfWork};
+use tokio::sync::{mpsc, oneshot};
+
+pub(crate) use nodes::make_root;
+pub(crate) use small::Small;
+pub(crate) use unit::insert_row;
+
+use crate::{
+    db::{Db, Dialect, Link},
+    read,
+};
+
+/// Runs a future in a savepoint: its failure undoes its rows and the head. Evaluates to its result; returns from the
+/// enclosing function if the connection is lost.
+macro_rules! guarded {
+    ($tx:expr, $do:expr) => {{
+        let head = $tx.head.clone();
+        $tx.link.batch("SAVEPOINT job").await?;
+        match $do.await {
+            Ok(done) => {
+                $tx.link.batch("RELEASE SAVEPOINT job").await?;
+                Ok(done)
+            }
+            Err(StoreError::Unavailable(e)) => return Err(StoreError::Unavailable(e)),
+            Err(e) => {
+                $tx.head = head;
+                $tx.link.batch("ROLLBACK TO SAVEPOINT job; RELEASE SAVEPOINT job").await?;
+                Err(e)
+            }
+        }
+    }};
+}
+/// Jobs that may wait; more callers than that wait for their turn to enqueue.
+const QUEUE: usize = 4096;
+/// Jobs of one transaction.
+const GROUP: usize = 1024;
+/// A transaction that takes longer is given up; the database is as good as gone.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Something to write.
+pub(crate) enum Job {
+    /// A unit of work.
+    Commit(Box<UnitOfWork>),
+    /// Evidence.
+    Log(Box<LogBatch>),
+    /// Bookkeeping.
+    Small(Small),
+}
+
+/// What a job gave.
+#[derive(Debug)]
+pub(crate) enum Done {
+    /// For [`Job::Commit`].
+    Committed(Committed),
+    /// For [`Job::Log`].
+    Logged(Vec<AuditEntry>),
+    /// For [`Job::Small`]: a count, or 1 and 0 for yes and no.
+    Count(u32),
+}
+
+struct Asked {
+    job: Job,
+    answer: oneshot::Sender<Result<Done>>,
+}
+
+/// The way to the writer. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Writer {
+    queue: mpsc::Sender<Asked>,
+    task: Arc<parking::Slot>,
+}
+
+/// Keeps the writer's task where `close` can wait for it.
+mod parking {
+    pub(crate) type Slot = tokio::sync::Mutex<Option<tokio::task::JoinHandle<()>>>;
+}
+
+impl Writer {
+    /// Starts the task. `link` is its first connection.
+    pub(crate) fn start(db: Db, node_id: &str, link: Link) -> Self {
+        let (queue, jobs) = mpsc::channel(QUEUE);
+        let state = State { db, node_id: node_id.to_owned(), link: Some(link), head: None };
+        let task = tokio::spawn(run(state, jobs));
+        Self { queue, task: Arc::new(tokio::sync::Mutex::new(Some(task))) }
+    }
+    /// Puts a job in and waits for its answer. Once enqueued the job is done even if the caller goes away.
+    pub(crate) async fn ask(&self, job: Job) -> Result<Done> {
+        let closed = || StoreError::Unavailable("the store is closed".to_owned());
+        let (answer, answered) = oneshot::channel();
+        self.queue.send(Asked { job, answer }).await.map_err(|_| closed())?;
+        answered.await.map_err(|_| closed())?
+    }
+    /// Writes what is queued and ends.
+    pub(crate) async fn close(&self) {
+        let (answer, answered) = oneshot::channel();
+        if self.queue.send(Asked { job: Job::Small(Small::Close), answer }).await.is_ok() {
+            let _ = answered.await;
+        }
+        if let Some(task) = self.task.lock().await.take() {
+            let _ = task.await;
+        }
+    }
+}
+
+struct State {
+    db: Db,
+    node_id: String,
+    link: Option<Link>,
+    head: Option<ChainHead>,
+}
+
+async fn run(mut state: State, mut jobs: mpsc::Receiver<Asked>) {
+    let mut group = Vec::with_capacity(GROUP);
+    loop {
+        if jobs.recv_many(&mut group, GROUP).await == 0 {
+            break;
+        }
+        let close = group.iter().position(|a| matches!(a.job, Job::Small(Small::Close)));
+        let (asked, mut answers): (Vec<Job>, Vec<_>) = group.drain(..close.unwrap_or(usize::MAX).min(group.len())).map(|a| (a.job, a.answer)).unzip();
+        let n = asked.len();
+        let outcomes = if n == 0 { Vec::new() } else { state.transaction(asked).await };
+        for (answer, outcome) in answers.drain(..).zip(outcomes) {
+            let _ = answer.send(outcome);
+        }
+        if close.is_some() {
+            jobs.close();
+            break;
+        }
+    }
+    if let Some(link) = state.link.take() {
+        link.close().await;
+    }
+    // whoever still waits hears that the store is closed, because the answers are dropped with the queue
+}
+
+impl State {
+    /// Applies jobs in one transaction; one outcome for each.
+    async fn transaction(&mut self, jobs: Vec<Job>) -> Vec<Result<Done>> {
+        let n = jobs.len();
+        let result = match tokio::time::timeout(PATIENCE, self.attempt(jobs)).await {
+            Ok(r) => r,
+            Err(_) => Err(StoreError::Unavailable("the database did not answer in time".to_owned())),
+        };
+        match result {
+            Ok(outcomes) => outcomes,
+            Err(e) => {
+                // nothing of it is known to be stored; the connection and the head are read anew
+                self.link = None;
+                self.head = None;
+                tracing::error!(error = %e, jobs = n, "a write transaction failed");
+                (0..n).map(|_| Err(copy(&e))).collect()
+            }
+        }
+    }
+
+    /// A connection with an open transaction, and the head as it is stored.
+    async fn begin(&mut self) -> Result<(Link, ChainHead)> {
+        let begin = match self.db.dialect() {
+            Dialect::Sqlite => "BEGIN IMMEDIATE",
+            Dialect::Postgres => "BEGIN",
+        };
+        let old = self.link.take();
+        let mut link = match old {
+            // a connection that broke while idle is noticed here, where trying again is harmless
+            Some(mut link) => match link.batch(begin).await {
+                Ok(()) => link,
+                Err(_) => self.fresh(begin).await?,
+            },
+            None => self.fresh(begin).await?,
+        };
+        let head = match self.head.take() {
+            Some(head) => head,
+            None => read::chain_head(&mut link, &self.node_id).await?,
+        };
+        Ok((link, head))
+    }
+
+    async fn fresh(&mut self, begin: &str) -> Result<Link> {
+        self.head = None;
+        let mut link = self.db.connect().await?;
+        link.batch(begin).await?;
+        Ok(link)
+    }
+
+    async fn attempt(&mut self, jobs: Vec<Job>) -> Result<Vec<Result<Done>>> {
+        let (link, head) = self.begin().await?;
+        let mut tx = Tx { link, head };
+        let mut outcomes = Vec::with_capacity(jobs.len());
+        let mut jobs = jobs.into_iter().peekable();
+        while let Some(job) = jobs.next() {
+            match job {
+                Job::Log(first) => {
+                    let mut batches = vec![*first];
+                    while let Some(Job::Log(next)) = jobs.next_if(|j| matches!(j, Job::Log(_))) {
+                        batches.push(*next);
+                    }
+                    tx.logs(batches, &mut outcomes).await?;
+                }
+                Job::Commit(work) => {
+                    let outcome = guarded!(tx, unit::apply(&mut tx, *work)).map(Done::Committed);
+                    outcomes.push(outcome);
+                }
+                Job::Small(small) => {
+                    let outcome = guarded!(tx, small::apply(&mut tx.link, small)).map(Done::Count);
+                    outcomes.push(outcome);
+                }
+            }
+        }
+        tx.link.batch("COMMIT").await?;
+        self.link = Some(tx.link);
+        self.head = Some(tx.head);
+        Ok(outcomes)
+    }
+}
+
+/// An open transaction of the writer.
+pub(crate) struct Tx {
+    /// Its connection.
+    pub(crate) link: Link,
+    /// The chain as this transaction leaves it.
+    pub(crate) head: ChainHead,
+}
+
+impl Tx {
+    /// Applies neighbouring batches as one; only if that fails, each alone.
+    async fn logs(&mut self, mut batches: Vec<LogBatch>, outcomes: &mut Vec<Result<Done>>) -> Result<()> {
+        if batches.len() > 1 {
+            let sizes: Vec<usize> = batches.iter().map(|b| b.audit.len()).collect();
+            let together = evidence::join(&batches);
+            let all: Result<Vec<AuditEntry>> = guarded!(self, evidence::apply(self, together));
+            if let Ok(entries) = all {
+                let mut entries = entries.into_iter();
+                outcomes.extend(sizes.into_iter().map(|n| Ok(Done::Logged(entries.by_ref().take(n).collect()))));
+                return Ok(());
+            }
+        }
+        for batch in batches.drain(..) {
+            let outcome: Result<Vec<AuditEntry>> = guarded!(self, evidence::apply(self, batch));
+            outcomes.push(outcome.map(Done::Logged));
+        }
+        Ok(())
+    }
+}
+
+/// The same failure for each of several callers.
+fn copy(e: &StoreError) -> StoreError {
+    match e {
+        StoreError::Corrupt(s) => StoreError::Corrupt(s.clone()),
+        StoreError::Conflict(s) => StoreError::Conflict(s.clone()),
+        other => StoreError::Unavailable(match other {
+            StoreError::Unavailable(s) => s.clone(),
+            e => e.to_string(),
+        }),
+    }
+}
