@@ -148,7 +148,7 @@ pub(crate) fn frame_hash<'a>(previous: &Hash, head: &[u8; HEAD_LEN], parts: impl
 }
 
 /// Reads until `buf` is full or the file ends; how much was read.
-pub(crate) fn read_at_most(file: &File, buf: &mut [u8], at: u64) -> io::Result<usize> {
+fn read_at_most(file: &File, buf: &mut [u8], at: u64) -> io::Result<usize> {
     let mut done = 0;
     while let Some(rest) = buf.get_mut(done..).filter(|r| !r.is_empty()) {
         match file.read_at(rest, at + done as u64) {
@@ -175,7 +175,10 @@ pub(crate) enum Step {
 
 /// Walks a file frame by frame and checks the chain. Memory: one frame.
 pub(crate) struct Walker {
-    pub(crate) file: File,
+    file: File,
+    /// The part of the file that is the recording: where it starts, and its length if it is inside something larger.
+    base: u64,
+    len: Option<u64>,
     /// Where the next frame starts.
     pub(crate) pos: u64,
     /// Hash of the frame before.
@@ -188,12 +191,31 @@ pub(crate) struct Walker {
 impl Walker {
     /// Starts before the header segment.
     pub(crate) fn start(file: File) -> Result<Self, RecordError> {
+        Self::start_in(file, 0, None)
+    }
+    /// The same for a recording inside a larger file.
+    pub(crate) fn start_in(file: File, base: u64, len: Option<u64>) -> Result<Self, RecordError> {
+        let walker = Self { file, base, len, pos: FILE_MAGIC.len() as u64, hash: [0; HASH_LEN], next: 0, payload: Vec::new() };
         let mut magic = [0u8; FILE_MAGIC.len()];
-        let n = read_at_most(&file, &mut magic, 0)?;
+        let n = walker.read(&mut magic, 0)?;
         if n < magic.len() || &magic != FILE_MAGIC {
             return Err(RecordError::NotARecording("no signature at its start"));
         }
-        Ok(Self { file, pos: FILE_MAGIC.len() as u64, hash: [0; HASH_LEN], next: 0, payload: Vec::new() })
+        Ok(walker)
+    }
+    /// Bytes of the recording now.
+    pub(crate) fn len(&self) -> io::Result<u64> {
+        match self.len {
+            Some(len) => Ok(len),
+            None => Ok(self.file.metadata()?.len().saturating_sub(self.base)),
+        }
+    }
+    /// Reads until `buf` is full or the recording ends; how much was read.
+    pub(crate) fn read(&self, buf: &mut [u8], at: u64) -> io::Result<usize> {
+        let most = self.len.map_or(u64::MAX, |len| len.saturating_sub(at));
+        let most = usize::try_from(most).unwrap_or(usize::MAX).min(buf.len());
+        let at = self.base.saturating_add(at);
+        buf.get_mut(..most).map_or(Ok(0), |part| read_at_most(&self.file, part, at))
     }
     /// Continues at a frame whose place in the chain is not known: its own hash is not checked.
     pub(crate) fn jump(&mut self, pos: u64, number: u64, previous: Hash) {
@@ -208,13 +230,13 @@ impl Walker {
     /// The fields of the frame at `pos`, unverified; `None` if the file ends before they do.
     pub(crate) fn peek(&self, pos: u64) -> io::Result<Option<Result<FrameHead, Damage>>> {
         let mut raw = [0u8; HEAD_LEN];
-        let n = read_at_most(&self.file, &mut raw, pos)?;
+        let n = self.read(&mut raw, pos)?;
         Ok((n == HEAD_LEN).then(|| FrameHead::decode(&raw)))
     }
     /// Reads and checks the next frame. Can be called again after `End` and `Incomplete` when the file has grown.
     pub(crate) fn step(&mut self) -> io::Result<Step> {
         let mut raw = [0u8; HEAD_LEN];
-        match read_at_most(&self.file, &mut raw, self.pos)? {
+        match self.read(&mut raw, self.pos)? {
             0 => return Ok(Step::End),
             HEAD_LEN => {}
             _ => return Ok(Step::Incomplete),
@@ -224,8 +246,10 @@ impl Walker {
             Err(damage) => return Ok(Step::Damaged(damage)),
         };
         let stored = head.stored as usize;
-        self.payload.resize(stored + HASH_LEN, 0);
-        let n = read_at_most(&self.file, &mut self.payload, self.pos + HEAD_LEN as u64)?;
+        let mut buffer = std::mem::take(&mut self.payload);
+        buffer.resize(stored + HASH_LEN, 0);
+        let n = self.read(&mut buffer, self.pos + HEAD_LEN as u64)?;
+        self.payload = buffer;
         if n < stored + HASH_LEN {
             return Ok(Step::Incomplete);
         }
@@ -238,9 +262,6 @@ impl Walker {
             return Ok(Step::Damaged(Damage::Changed));
         }
         self.payload.truncate(stored);
-        if self.payload.capacity() > 2 * MAX_SEGMENT {
-            self.payload.shrink_to(MAX_SEGMENT);
-        }
         self.hash = expected;
         self.pos += head.frame_len();
         self.next += 1;

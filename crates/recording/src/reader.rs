@@ -172,7 +172,7 @@ impl Recording {
     pub fn index(&self) -> Result<Index, RecordError> {
         let mut index = Index::default();
         let mut pos = self.first;
-        let len = self.walker.file.metadata()?.len();
+        let len = self.walker.len()?;
         while pos < len {
             let Some(Ok(head)) = self.walker.peek(pos)? else {
                 index.torn = true;
@@ -200,7 +200,7 @@ impl Recording {
     pub fn jump(&mut self, to: &SegmentInfo) -> Result<(), RecordError> {
         let mut hash = [0u8; crate::frame::HASH_LEN];
         let at = to.offset.saturating_sub(hash.len() as u64);
-        crate::frame::read_at_most(&self.walker.file, &mut hash, at)?;
+        self.walker.read(&mut hash, at)?;
         self.walker.jump(to.offset, to.number, hash);
         self.end = None;
         self.torn = false;

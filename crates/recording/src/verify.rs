@@ -91,8 +91,16 @@ pub fn verify(path: impl AsRef<Path>, expected_hash: Option<&str>) -> Result<Rep
 pub fn verify_with(path: impl AsRef<Path>, expect: &Expect<'_>) -> Result<Report, RecordError> {
     let file = File::open(path)?;
     let size = file.metadata()?.len();
+    verify_in(file, 0, size, expect)
+}
+
+/// Verifies a recording that lies inside a larger file, from `base` on for `size` bytes.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_in(file: File, base: u64, size: u64, expect: &Expect<'_>) -> Result<Report, RecordError> {
     let mut report = Report { header: None, end: None, key: None, segments: 0, events: 0, duration_us: 0, size, hash: String::new(), state: State::Open, broken: None };
-    let mut walker = match Walker::start(file) {
+    let mut walker = match Walker::start_in(file, base, Some(size)) {
         Ok(walker) => walker,
         Err(RecordError::Read(e)) => return Err(e.into()),
         Err(_) => return Ok(report.broken_at(0, 0, Damage::NotASegment)),
