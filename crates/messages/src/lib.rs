@@ -71,6 +71,8 @@ const AREAS: &[(&str, &str)] = &[
     ("api", include_str!("../locales/api.toml")),
     ("cli", include_str!("../locales/cli.toml")),
     ("login", include_str!("../locales/login.toml")),
+    ("password", include_str!("../locales/password.toml")),
+    ("key", include_str!("../locales/key.toml")),
     ("menu", include_str!("../locales/menu.toml")),
     ("session", include_str!("../locales/session.toml")),
     ("system", include_str!("../locales/system.toml")),

@@ -1,11 +1,12 @@
 //! Asset permissions evaluated (jb §1.11), as pure functions that explain themselves.
 //!
 //! Differences from the reference, on purpose (jb appendix B): an exclusion takes away exactly the actions its rule
-//! names (AND-NOT, never arithmetic), and "all actions" is the explicit set.
+//! names (AND-NOT, never arithmetic), and "all actions" is the explicit set. An exclusion also reaches a user name that
+//! is typed (`@INPUT`) or that is the person's own (`@USER`).
 
 use std::collections::BTreeMap;
 
-use model::{Account, AccountAlias, Actions, Asset, AssetPermission, Id, MessagePair, NodeKey, Time, User, UserGroup};
+use model::{Account, AccountAlias, Action, Actions, Asset, AssetPermission, Id, MessagePair, NodeKey, Time, User, UserGroup};
 use serde::Serialize;
 
 use crate::action::{ConnectTarget, TargetAccount};
@@ -182,6 +183,8 @@ impl Denial {
 
 /// A positive decision about one connection.
 pub(crate) struct Allowed {
+    /// The account as the facts have it, never as the caller wrote it.
+    pub(crate) account: TargetAccount,
     pub(crate) actions: Actions,
     pub(crate) expires: Option<Time>,
     pub(crate) why: Explanation,
@@ -201,8 +204,13 @@ fn effect(user: Id<User>, f: &Facts<'_>, rule: &AssetPermission, rule_nodes: &[N
     }
 }
 
-/// What the person of `facts` may do on the asset of `facts`. Steps are those of jb §1.11.
+/// What the person of `facts` may do on the asset of `facts`. Whether person and asset are active is not looked at.
 pub fn evaluate(facts: &Facts<'_>, now: Time) -> Access {
+    weigh(facts, now).0
+}
+
+/// The evaluation with its intermediate sums. Steps are those of jb §1.11.
+fn weigh(facts: &Facts<'_>, now: Time) -> (Access, Tally, Vec<(AccountAccess, Sum)>) {
     let mut why = Explanation::default();
     let mut applying: Vec<&AssetPermission> = Vec::new();
     for (rule, nodes) in facts.rules {
@@ -225,83 +233,163 @@ pub fn evaluate(facts: &Facts<'_>, now: Time) -> Access {
         }
     }
 
-    let accounts = accounts_of(facts, &applying, &mut why);
-    Access { protocols, accounts, why }
+    let tally = Tally::of(facts, &applying, &mut why);
+    let usable = accounts_of(facts, &tally);
+    let accounts = usable.iter().map(|(a, _)| a.clone()).collect();
+    (Access { protocols, accounts, why }, tally, usable)
+}
+
+/// What rules can give something to. A user name that looks like an alias stays a user name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Key {
+    Name(String),
+    Input,
+    User,
+    Anon,
 }
 
 /// What was granted to one user name or virtual account so far.
-#[derive(Clone)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Sum {
     actions: Actions,
-    expires: Time,
+    expires: Option<Time>,
+    /// Latest expiry of the rules that give `connect`.
+    connect_until: Option<Time>,
 }
 
-fn accounts_of(facts: &Facts<'_>, rules: &[&AssetPermission], why: &mut Explanation) -> Vec<AccountAccess> {
-    let mut given: BTreeMap<String, Sum> = BTreeMap::new();
-    let mut taken: BTreeMap<String, Actions> = BTreeMap::new();
-    for rule in rules {
-        for written in &rule.accounts {
-            let mut give = |name: &str| {
-                let sum = given.entry(name.to_owned()).or_insert(Sum { actions: Actions::NONE, expires: rule.date_expired });
-                sum.actions = sum.actions | rule.actions;
-                sum.expires = sum.expires.max(rule.date_expired);
-                let note = why.accounts.entry(name.to_owned()).or_default();
-                note.granted = note.granted | rule.actions;
-                note.granted_by.push(rule.name.clone());
-            };
-            match AccountAlias::parse(written) {
-                AccountAlias::All => {
-                    let mut names: Vec<&str> = facts.accounts.iter().filter(|a| a.is_active).map(|a| a.username.as_str()).collect();
-                    names.sort_unstable();
-                    names.dedup();
-                    names.into_iter().for_each(&mut give);
-                }
-                AccountAlias::Input | AccountAlias::User | AccountAlias::Anon => give(written),
-                AccountAlias::Named(name) => give(&name),
-                AccountAlias::Except(name) => {
-                    let sum = taken.entry(name.clone()).or_default();
-                    *sum = *sum | rule.actions;
-                    let note = why.accounts.entry(name).or_default();
-                    note.withheld = note.withheld | rule.actions;
-                    note.withheld_by.push(rule.name.clone());
-                }
-                AccountAlias::Spec | AccountAlias::Unknown(_) => {}
-            }
+impl Sum {
+    fn add(&mut self, rule: &AssetPermission) {
+        // a rule that gives nothing does not lengthen what others give
+        if rule.actions.is_empty() {
+            return;
+        }
+        self.actions = self.actions | rule.actions;
+        self.expires = self.expires.max(Some(rule.date_expired));
+        if rule.actions.has(Action::Connect) {
+            self.connect_until = self.connect_until.max(Some(rule.date_expired));
         }
     }
-    for (name, minus) in &taken {
-        if let Some(sum) = given.get_mut(name) {
-            sum.actions = sum.actions.without(*minus);
-        }
+    fn and(mut self, other: Sum) -> Self {
+        self.actions = self.actions | other.actions;
+        self.expires = self.expires.max(other.expires);
+        self.connect_until = self.connect_until.max(other.connect_until);
+        self
     }
-    given.retain(|_, sum| !sum.actions.is_empty());
+    fn without(mut self, minus: Actions) -> Self {
+        self.actions = self.actions.without(minus);
+        self
+    }
+}
 
-    let mut real = Vec::new();
-    let mut virtuals = Vec::new();
-    for (name, Sum { actions, expires }) in given {
-        let access = |account| AccountAccess { account, actions, expires };
-        match AccountAlias::parse(&name) {
-            AccountAlias::Input => virtuals.push(access(TargetAccount::Input { username: String::new() })),
-            AccountAlias::User => {
-                let username = facts.user.username.clone();
-                let excluded = taken.get(&username).copied().unwrap_or_default();
-                let actions = actions.without(excluded);
-                let stored = facts.accounts.iter().find(|a| a.is_active && a.username == username).cloned();
-                if !actions.is_empty() {
-                    virtuals.push(AccountAccess { account: TargetAccount::SameName { username, stored }, actions, expires });
+/// Steps 5 to 7: what the rules give and take, before it meets the stored accounts.
+#[derive(Default)]
+struct Tally {
+    given: BTreeMap<Key, Sum>,
+    taken: BTreeMap<String, Actions>,
+}
+
+impl Tally {
+    fn of(facts: &Facts<'_>, rules: &[&AssetPermission], why: &mut Explanation) -> Self {
+        let mut tally = Self::default();
+        for rule in rules {
+            for written in &rule.accounts {
+                match AccountAlias::parse(written) {
+                    AccountAlias::All => {
+                        for account in facts.accounts.iter().filter(|a| a.is_active) {
+                            tally.give(Key::Name(account.username.clone()), &account.username, rule, why);
+                        }
+                    }
+                    AccountAlias::Input => tally.give(Key::Input, written, rule, why),
+                    AccountAlias::User => tally.give(Key::User, written, rule, why),
+                    AccountAlias::Anon => tally.give(Key::Anon, written, rule, why),
+                    AccountAlias::Named(name) => tally.give(Key::Name(name.clone()), &name, rule, why),
+                    AccountAlias::Except(name) => tally.take(name, rule, why),
+                    AccountAlias::Spec | AccountAlias::Unknown(_) => {}
                 }
             }
-            AccountAlias::Anon => virtuals.push(access(TargetAccount::Anonymous)),
-            _ => real.extend(facts.accounts.iter().filter(|a| a.is_active && a.username == name).cloned().map(|a| access(TargetAccount::Real(a)))),
+        }
+        tally
+    }
+
+    fn give(&mut self, key: Key, written: &str, rule: &AssetPermission, why: &mut Explanation) {
+        self.given.entry(key).or_default().add(rule);
+        let note = why.accounts.entry(written.to_owned()).or_default();
+        note.granted = note.granted | rule.actions;
+        name_once(&mut note.granted_by, &rule.name);
+    }
+
+    fn take(&mut self, name: String, rule: &AssetPermission, why: &mut Explanation) {
+        let note = why.accounts.entry(name.clone()).or_default();
+        note.withheld = note.withheld | rule.actions;
+        name_once(&mut note.withheld_by, &rule.name);
+        let sum = self.taken.entry(name).or_default();
+        *sum = *sum | rule.actions;
+    }
+
+    fn given(&self, key: &Key) -> Sum {
+        self.given.get(key).copied().unwrap_or_default()
+    }
+
+    fn taken(&self, name: &str) -> Actions {
+        self.taken.get(name).copied().unwrap_or_default()
+    }
+
+    /// What is left for a user name, `@USER` counted in when it is the person's own.
+    fn for_name(&self, name: &str, person: &User) -> Sum {
+        let own = if name == person.username { self.given(&Key::User) } else { Sum::default() };
+        self.given(&Key::Name(name.to_owned())).and(own).without(self.taken(name))
+    }
+}
+
+fn name_once(names: &mut Vec<String>, name: &str) {
+    if !names.iter().any(|n| n == name) {
+        names.push(name.to_owned());
+    }
+}
+
+/// Step 8: real accounts, sorted by user name, then virtual ones.
+fn accounts_of(facts: &Facts<'_>, tally: &Tally) -> Vec<(AccountAccess, Sum)> {
+    let access = |account, sum: Sum| {
+        let expires = sum.expires.filter(|_| !sum.actions.is_empty())?;
+        Some((AccountAccess { account, actions: sum.actions, expires }, sum))
+    };
+    let mut stored: Vec<&Account> = facts.accounts.iter().filter(|a| a.is_active).collect();
+    stored.sort_by(|a, b| (&a.username, a.secret_type, a.id).cmp(&(&b.username, b.secret_type, b.id)));
+    let own_is_stored = stored.iter().any(|a| a.username == facts.user.username);
+
+    let mut all: Vec<_> = stored.into_iter().filter_map(|a| access(TargetAccount::Real(a.clone()), tally.for_name(&a.username, facts.user))).collect();
+    all.extend(access(TargetAccount::Input { username: String::new() }, tally.given(&Key::Input)));
+    if !own_is_stored {
+        let username = facts.user.username.clone();
+        let sum = tally.given(&Key::User).without(tally.taken(&username));
+        all.extend(access(TargetAccount::SameName { username, stored: None }, sum));
+    }
+    all.extend(access(TargetAccount::Anonymous, tally.given(&Key::Anon)));
+    all
+}
+
+/// The usable account that a question means. A person's own name is `@USER`, stored or not, however it is asked for.
+fn find<'a>(usable: &'a [(AccountAccess, Sum)], asked: &TargetAccount, person: &User) -> Option<&'a (AccountAccess, Sum)> {
+    let real = |id| usable.iter().find(|(u, _)| matches!(&u.account, TargetAccount::Real(a) if a.id == id));
+    let own = || usable.iter().find(|(u, _)| matches!(&u.account, TargetAccount::SameName { .. }));
+    match asked {
+        TargetAccount::Real(a) => real(a.id),
+        TargetAccount::Anonymous => usable.iter().find(|(u, _)| u.account == TargetAccount::Anonymous),
+        TargetAccount::Input { username } => {
+            let typed = usable.iter().find(|(u, _)| matches!(&u.account, TargetAccount::Input { .. }));
+            typed.or_else(|| own().filter(|_| *username == person.username))
+        }
+        TargetAccount::SameName { stored, .. } => {
+            let named = stored.as_ref().and_then(|a| real(a.id)).filter(|(u, _)| u.account.username() == person.username);
+            let any = || usable.iter().find(|(u, _)| matches!(&u.account, TargetAccount::Real(a) if a.username == person.username));
+            named.or_else(any).or_else(own)
         }
     }
-    real.extend(virtuals);
-    real
 }
 
 /// Decides one connection over the evaluation.
 pub(crate) fn allow(who: Id<User>, facts: &Facts<'_>, target: &ConnectTarget, now: Time) -> Result<Allowed, Denial> {
-    let access = evaluate(facts, now);
+    let (access, tally, usable) = weigh(facts, now);
     let deny = |reason| Err(Denial { reason, why: access.why.clone() });
     if who != facts.user.id || target.asset.id != facts.asset.id {
         return deny(DenialReason::NoPermission);
@@ -328,19 +416,23 @@ pub(crate) fn allow(who: Id<User>, facts: &Facts<'_>, target: &ConnectTarget, no
             return deny(DenialReason::AccountInactive);
         }
     }
-    let alias = target.account.alias();
-    let Some(found) = access.accounts.iter().find(|a| a.account.alias() == alias) else {
-        let note = access.why.accounts.get(target.account.username());
-        return deny(if note.is_some_and(|n| !n.withheld.is_empty()) { DenialReason::AccountExcluded } else { DenialReason::Account });
-    };
     // INVARIANT: typing the name of an excluded account at @INPUT does not bring it back.
-    if let TargetAccount::Input { username } = &target.account {
-        if access.why.accounts.get(username).is_some_and(|n| n.withheld.has(model::Action::Connect)) {
-            return deny(DenialReason::AccountExcluded);
-        }
+    let name = match &target.account {
+        TargetAccount::SameName { .. } => &facts.user.username,
+        other => other.username(),
+    };
+    let taken = tally.taken(name);
+    let Some((found, sum)) = find(&usable, &target.account, facts.user) else {
+        return deny(if taken.is_empty() { DenialReason::Account } else { DenialReason::AccountExcluded });
+    };
+    let actions = found.actions.without(taken);
+    if !actions.has(Action::Connect) {
+        return deny(if taken.has(Action::Connect) { DenialReason::AccountExcluded } else { DenialReason::Action });
     }
-    if !found.actions.has(model::Action::Connect) {
-        return deny(DenialReason::Action);
-    }
-    Ok(Allowed { actions: found.actions, expires: Some(found.expires), why: access.why })
+    let account = match (&found.account, &target.account) {
+        (TargetAccount::Input { .. }, TargetAccount::Input { username }) => TargetAccount::Input { username: username.clone() },
+        (stored, _) => stored.clone(),
+    };
+    let until = [sum.connect_until, facts.user.date_expired].into_iter().flatten().min();
+    Ok(Allowed { account, actions, expires: until, why: access.why })
 }

@@ -276,6 +276,8 @@ impl Decider {
     /// A [`Denial`] that says why, with the rules that were looked at.
     pub fn connect(self, who: &Identity, facts: &Facts<'_>, target: ConnectTarget, now: Time) -> Result<(Granted<Connect>, GrantWatch), Denial> {
         let ok = access::allow(who.user, facts, &target, now)?;
+        // INVARIANT: the grant names what was decided about: the asset and the account as the facts have them.
+        let target = ConnectTarget { asset: facts.asset.clone(), account: ok.account, ..target };
         let (withdraw, live) = watch::channel(None);
         let scope = OrgScope { org: facts.asset.org };
         let granted = Granted { who: who.clone(), scope, on: target, actions: ok.actions, expires: ok.expires, decision: Uuid::new_v4(), why: Some(ok.why), live: Some(live) };
