@@ -117,7 +117,7 @@ pub fn builtin_roles(now: Time) -> Vec<Role> {
             "rbac.view_console", "assets.view_*", "assets.add_asset", "assets.change_asset", "assets.delete_asset", "assets.add_node", "assets.change_node",
             "assets.delete_node", "assets.test_assetconnectivity", "assets.change_hostkey", "accounts.*", "perms.*", "users.view_*", "users.add_user", "users.change_user",
             "users.invite_user", "users.remove_user", "users.add_usergroup", "users.change_usergroup", "users.delete_usergroup", "users.match_user",
-            "rbac.view_role", "rbac.view_rolebinding", "rbac.add_orgrolebinding", "rbac.delete_orgrolebinding", "terminal.terminate_session",
+            "rbac.view_role", "rbac.view_rolebinding", "rbac.add_rolebinding", "rbac.delete_rolebinding", "terminal.terminate_session",
             "terminal.lock_session", "authentication.view_*", "orgs.view_organization", "state.apply", "state.export",
         ]]),
         role(Role::ORG_AUDITOR, "OrgAuditor", RoleScope::Org, &[USER, AUDITOR]),

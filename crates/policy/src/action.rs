@@ -154,6 +154,10 @@ crud! {
     Update, "change", E, true;
     /// Remove one.
     Delete, "delete", E, true;
+    /// Change several in one call; each is found and decided on its own.
+    UpdateMany, "change", (), true;
+    /// Remove several in one call; each is found and decided on its own.
+    DeleteMany, "delete", (), true;
 }
 
 /// List or read rows of a log.
