@@ -1,0 +1,394 @@
+//! The life of a line and of the command it becomes.
+
+use super::{ANNOUNCE_US, Gesture, REST_US, Running, Tracked, Tracker};
+use crate::capture::Capture;
+use crate::echo::Judgement;
+use crate::line::{self, Line};
+use crate::prompt;
+use crate::screen::Pos;
+
+/// Programs that show shells on the alternate screen.
+const MULTIPLEXERS: [&str; 4] = ["tmux", "screen", "byobu", "zellij"];
+
+impl Tracker {
+    /// The first key of a line: is there a prompt, and where does it end?
+    pub(super) fn begin_line(&mut self, at: u64) {
+        let cursor = self.screen.cursor();
+        if self.ahead.is_some() {
+            return;
+        }
+        let idle = at.saturating_sub(self.last_output) > REST_US && at.saturating_sub(self.last_input) > REST_US;
+        if idle {
+            self.gestures.clear();
+        }
+        if self.editing && cursor.col == 0 && self.gestures.iter().any(|g| !g.interrupt) {
+            self.ahead = Some(String::new());
+            return;
+        }
+        if self.screen.alternate() && !self.rest_of_page_is_blank(cursor) {
+            return;
+        }
+        let line = Line::at(&self.screen, cursor, self.editing);
+        self.open_line(line);
+    }
+
+    fn open_line(&mut self, line: Line) {
+        let prompt_back = line.editor || self.prompts.knows(&line.prompt) || prompt::looks_like_prompt(&line.prompt);
+        if prompt_back && !self.continues(&line.prompt) {
+            self.close(Some(&line.prompt));
+        }
+        self.screen.keep_from(Some(line.start.row));
+        self.line = Some(line);
+    }
+
+    /// In a multiplexer a prompt is the last thing in its pane.
+    fn rest_of_page_is_blank(&self, cursor: Pos) -> bool {
+        let end = self.screen.region_end();
+        let beside = self.screen.row(cursor.row).is_none_or(|r| r.visible_end() <= cursor.col);
+        let last = if end > cursor.row + 1 && end == self.screen.first_row() + self.screen.size().1 as u64 { end - 1 } else { end };
+        beside && (cursor.row + 1..last).all(|n| self.screen.row(n).is_none_or(|r| r.visible_end() == 0))
+    }
+
+    /// Does the alternate screen that just opened belong to a multiplexer, judging by what was run?
+    pub(super) fn opened_multiplexer(&self) -> bool {
+        let text = self.running.as_ref().map_or(self.last_text.as_str(), |r| r.text.as_str());
+        text.split(['\n', ';', '|', '&'])
+            .any(|part| part.split_whitespace().any(|word| MULTIPLEXERS.contains(&word.rsplit('/').next().unwrap_or(word))))
+    }
+
+    /// … or judging by its status line (`[name] 0:bash*`).
+    pub(super) fn is_multiplexer(&self) -> bool {
+        if self.multiplexer {
+            return true;
+        }
+        let rows = self.screen.size().1 as u64;
+        [rows.saturating_sub(1), 0].iter().any(|n| {
+            let row = self.screen.row(self.screen.first_row() + n);
+            let text = row.map(|r| r.text(0, 60)).unwrap_or_default();
+            text.strip_prefix('[').and_then(|t| t.split_once("] ")).is_some_and(|(_, windows)| {
+                let mut parts = windows.trim_start().splitn(2, ':');
+                parts.next().is_some_and(|n| !n.is_empty() && n.chars().all(|c| c.is_ascii_digit())) && parts.next().is_some()
+            })
+        })
+    }
+
+    /// The line editor begins: a prompt comes (or just came).
+    pub(super) fn editor_begins(&mut self, at: u64) {
+        let typed_before = self.line.as_ref().and_then(|l| l.typed().map(str::to_owned));
+        if !self.editing && self.line.is_some() {
+            // typed while a program ran; the editor will show it again behind its prompt
+            self.ahead = Some(typed_before.unwrap_or_default());
+        }
+        if let Some(ahead) = self.ahead.as_mut() {
+            // complete lines were echoed by the terminal; the editor shows the next ones
+            if ahead.is_empty() && !self.gestures.iter().any(|g| !g.interrupt) {
+                self.ahead = None;
+            }
+        }
+        self.drop_line();
+        self.editing = true;
+        if let Some(running) = self.running.as_mut() {
+            running.ended.get_or_insert(at);
+            running.capture.stop();
+        }
+    }
+
+    /// The line editor ends: Return, Ctrl-C, end of input or a widget of the shell.
+    pub(super) fn editor_ends(&mut self, at: u64) {
+        if !self.editing {
+            return;
+        }
+        self.editing = false;
+        let cursor = self.screen.cursor();
+        let snapshot = self.snapshot.take().filter(|(after, _)| after.row == cursor.row && cursor.col == 0);
+        let end = match snapshot {
+            Some(_) => cursor.row.saturating_sub(1),
+            None => self.last_row_of_line(),
+        };
+        let line = self.line.take().or_else(|| line::locate(&self.screen, &self.prompts, self.ahead_first().as_deref(), end));
+        let text = match (snapshot, &line) {
+            (Some((_, text)), _) if !text.is_empty() => text,
+            (_, Some(line)) => line::read(&self.screen, line, &self.prompts, end).1,
+            (_, None) => String::new(),
+        };
+        self.next_ahead();
+        self.hand_over(at, line, text, true);
+    }
+
+    fn ahead_first(&self) -> Option<String> {
+        self.ahead.as_ref().and_then(|a| a.split('\n').find(|l| !l.trim().is_empty()).map(str::to_owned))
+    }
+
+    fn next_ahead(&mut self) {
+        if let Some(ahead) = self.ahead.take() {
+            let rest = ahead.split_once('\n').map_or("", |(_, rest)| rest);
+            if self.gestures.len() > 1 || !rest.is_empty() {
+                self.ahead = Some(rest.to_owned());
+            }
+        }
+    }
+
+    /// The last row that the line may reach.
+    pub(super) fn last_row_of_line(&self) -> u64 {
+        let cursor = self.screen.cursor();
+        let end = self.screen.first_row() + self.screen.size().1 as u64;
+        let below = (cursor.row + 1..end).rev().find(|n| self.screen.row(*n).is_some_and(|r| r.visible_end() > 0));
+        below.filter(|_| !self.screen.alternate()).unwrap_or(cursor.row)
+    }
+
+    /// The text of the edited line, for deciding whether slow input was shown.
+    pub(super) fn visible_text(&self) -> String {
+        let Some(line) = self.line.as_ref().filter(|l| l.editor && self.editing) else { return String::new() };
+        let end = self.last_row_of_line();
+        let row = self.screen.row(self.screen.cursor().row).map(|r| r.text(0, usize::MAX)).unwrap_or_default();
+        if row.contains("i-search") {
+            return row;
+        }
+        line::read(&self.screen, line, &self.prompts, end).1
+    }
+
+    /// A line feed is about to answer Return or Ctrl-C.
+    pub(super) fn before_line_feed(&mut self, at: u64) {
+        let cursor = self.screen.cursor();
+        let Some(front) = self.gestures.iter().find(|g| !g.answered).copied() else { return };
+        if self.editing {
+            if let Some(line) = &self.line {
+                let text = line::read(&self.screen, line, &self.prompts, cursor.row).1;
+                if front.interrupt && text.ends_with("^C") {
+                    // fish abandons the line without leaving its editor
+                    self.gestures.pop_front();
+                    let line = self.line.take();
+                    self.abandon(line, &text);
+                } else {
+                    self.snapshot = Some((cursor, text));
+                }
+            }
+            return;
+        }
+        let Some(line) = self.line.take() else {
+            self.echo.line_feed(&self.screen);
+            return self.line_feed_ahead(at, front);
+        };
+        let text = line::read(&self.screen, &line, &self.prompts, cursor.row).1;
+        let typed = line.typed_first().map(crate::echo::squeeze);
+        if !front.interrupt && self.screen.runs_on(cursor.row) && typed.is_some_and(|t| t != crate::echo::squeeze(&text)) {
+            // the editor moves down inside a line that fills its row
+            self.line = Some(line);
+            return;
+        }
+        let inside = self.screen.alternate();
+        let is_prompt = self.prompt_ok(&line.prompt) || (self.prompts.is_empty() && self.running.is_none() && !line.prompt.trim().is_empty());
+        if !is_prompt || (inside && !self.is_multiplexer()) {
+            if let Some(front) = self.gestures.iter_mut().find(|g| !g.answered) {
+                front.answered = true;
+            }
+            self.echo.judge(Judgement { text: &text, editor: false }, &self.screen);
+            self.drop_line();
+            return;
+        }
+        self.hand_over(at, Some(line), text, false);
+    }
+
+    /// A line feed where no line is known: was it a line typed ahead that now stands behind its prompt?
+    fn line_feed_ahead(&mut self, at: u64, front: Gesture) {
+        let row = self.screen.cursor().row;
+        if front.interrupt {
+            self.gestures.pop_front();
+            return;
+        }
+        let mut top = row;
+        while top > self.screen.first_row() && self.screen.runs_on(top - 1) {
+            top -= 1;
+        }
+        if let Some(start) = self.prompts.on_row(&self.screen, top) {
+            let line = Line::at(&self.screen, start, false);
+            let text = line::read(&self.screen, &line, &self.prompts, row).1;
+            if !text.trim().is_empty() {
+                self.next_ahead();
+                self.hand_over(at, Some(line), text, false);
+            }
+        }
+    }
+
+    /// A line left the person's hands: decides whether it is a command.
+    fn hand_over(&mut self, at: u64, line: Option<Line>, text: String, editor: bool) {
+        let interrupted = text.trim_end().ends_with("^C") && self.gestures.iter().any(|g| g.interrupt);
+        let front = self.gestures.front().copied();
+        if interrupted {
+            while self.gestures.pop_front().is_some_and(|g| !g.interrupt) {}
+            return self.abandon(line, &text);
+        }
+        self.gestures.pop_front();
+        match front {
+            Some(Gesture { interrupt: true, .. }) => return self.abandon(line, &text),
+            None => {
+                // the editor ended without a Return: end of input, a widget, or output that plays a shell
+                self.drop_line();
+                return;
+            }
+            Some(_) => {}
+        }
+        self.echo.judge(Judgement { text: &text, editor }, &self.screen);
+        self.drop_line();
+        let Some(line) = line else { return };
+        if prompt::is_bullets(&text) && line.typed_first().is_none_or(|t| t.trim() != text.trim()) {
+            return;
+        }
+        let continues = self.continues(&line.prompt);
+        if !continues {
+            self.close(Some(&line.prompt));
+        }
+        if let Some(running) = self.running.as_mut().filter(|_| continues) {
+            if running.text.len() + text.len() < line::TEXT_MAX {
+                running.text.push('\n');
+                running.text.push_str(&text);
+            }
+            running.ended = None;
+            running.at = at;
+            running.capture.restart();
+            return;
+        }
+        self.prompts.learn(&line);
+        let text = text.trim();
+        if text.is_empty() {
+            return;
+        }
+        self.last_text = text.chars().take(400).collect();
+        self.running = Some(Running {
+            at,
+            text: text.to_owned(),
+            prompt: line.prompt,
+            announced: false,
+            ended: None,
+            capture: Capture::default(),
+            inside: self.screen.alternate(),
+        });
+    }
+
+    /// A line was given up with Ctrl-C, and with it the unfinished command that it continued.
+    fn abandon(&mut self, line: Option<Line>, text: &str) {
+        self.echo.judge(Judgement { text, editor: true }, &self.screen);
+        self.drop_line();
+        self.ahead = None;
+        if line.is_some_and(|l| self.continues(&l.prompt)) {
+            self.running = None;
+        }
+    }
+
+    /// Is this prompt the one for the rest of the command that was handed over last?
+    fn continues(&self, left: &str) -> bool {
+        let Some(running) = self.running.as_ref().filter(|r| !r.announced) else { return false };
+        if !prompt::continues(left, &running.prompt, &running.text) {
+            return false;
+        }
+        // anything printed in between means that the command ran
+        let (output, _) = running.capture.text(Some(left));
+        output.trim().is_empty()
+    }
+
+    /// After each slice of output: is the running command's end known by now?
+    pub(super) fn after_output(&mut self, at: u64) {
+        if let Some(line) = self.line.as_ref() {
+            let cursor = self.screen.cursor();
+            if self.screen.alternate() && self.is_multiplexer() && cursor.row != line.start.row {
+                self.left_row_in_multiplexer(at);
+            }
+            return;
+        }
+        let left = self.left_of_cursor();
+        if self.editing {
+            if left.trim().is_empty() {
+                return;
+            }
+            if self.ahead.is_none() && self.running.is_some() && !self.continues(&left) {
+                self.close(Some(&left));
+            }
+            self.place_ahead(&left);
+            return;
+        }
+        let _ = at;
+        if let Some(running) = self.running.as_mut().filter(|r| !r.announced && r.capture.has_line()) {
+            running.announced = true;
+            self.events.push_back(Tracked::CommandStarted { at_us: running.at, text: running.text.clone() });
+        }
+    }
+
+    /// The beginning of a line that was typed ahead now stands behind the prompt.
+    fn place_ahead(&mut self, left: &str) {
+        let Some(ahead) = self.ahead.as_ref().filter(|a| !a.contains('\n') && !a.is_empty()) else { return };
+        if let Some(prompt) = left.strip_suffix(ahead.as_str()).filter(|p| !p.is_empty()) {
+            let start = Pos { row: self.screen.cursor().row, col: crate::text::width(prompt) };
+            let line = Line::at(&self.screen, start, true);
+            self.ahead = None;
+            self.open_line(line);
+        }
+    }
+
+    /// A multiplexer moved the cursor away without a line feed that could be watched.
+    fn left_row_in_multiplexer(&mut self, at: u64) {
+        if !self.gestures.iter().any(|g| !g.answered) {
+            return;
+        }
+        let Some(line) = self.line.take() else { return };
+        let text = line::read(&self.screen, &line, &self.prompts, line.start.row).1;
+        if self.prompt_ok(&line.prompt) {
+            self.hand_over(at, Some(line), text, false);
+        } else {
+            self.gestures.pop_front();
+            self.drop_line();
+        }
+    }
+
+    /// Nothing happens for a while: announces and closes what can be.
+    pub(super) fn rest(&mut self, at: u64) {
+        let quiet = at.saturating_sub(self.last_output) >= 500_000;
+        let left = self.left_of_cursor();
+        let continues = self.continues(&left);
+        let Some(running) = self.running.as_mut() else { return };
+        if !running.announced && !continues && at.saturating_sub(running.at) >= ANNOUNCE_US {
+            running.announced = true;
+            self.events.push_back(Tracked::CommandStarted { at_us: running.at, text: running.text.clone() });
+        }
+        if quiet && self.line.is_none() && !self.editing && !continues && self.prompts.knows(&left) {
+            self.close(Some(&left));
+        }
+    }
+
+    /// The running command ended; `prompt` stands left of the cursor if its prompt was printed already.
+    pub(super) fn close(&mut self, prompt: Option<&str>) {
+        let Some(running) = self.running.take() else { return };
+        let end = running.ended.or(prompt.map(|_| self.last_output));
+        let (output, truncated) = if running.inside { (String::new(), false) } else { running.capture.text(prompt) };
+        if !running.announced {
+            self.events.push_back(Tracked::CommandStarted { at_us: running.at, text: running.text.clone() });
+        }
+        self.events.push_back(Tracked::Command {
+            at_us: running.at,
+            text: running.text,
+            output,
+            truncated,
+            duration_us: end.map(|end| end.saturating_sub(running.at)),
+        });
+    }
+
+    /// A shell-integration mark.
+    pub(super) fn mark(&mut self, at: u64, mark: u8) {
+        if self.screen.alternate() {
+            return;
+        }
+        match mark {
+            b'A' | b'D' => {
+                if let Some(running) = self.running.as_mut().filter(|_| !self.editing) {
+                    running.ended.get_or_insert(at);
+                    running.capture.stop();
+                }
+            }
+            b'B' if self.line.is_none() => {
+                let line = Line::at(&self.screen, self.screen.cursor(), true);
+                self.ahead = None;
+                self.open_line(line);
+            }
+            _ => {}
+        }
+    }
+}
