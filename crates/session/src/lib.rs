@@ -135,9 +135,11 @@ impl Session<Opened> {
     /// # Errors
     /// What the connector said, or that the grant was withdrawn or the session killed in the meantime.
     pub async fn connect<C: Connector>(mut self, connector: &C) -> Result<Session<Connected<C::Link>>, MessagePair> {
+        let Core { control, granted, mailbox, .. } = &mut self.core;
+        let drain = control.registry().drain_token().clone();
         let connected = tokio::select! {
-            r = connector.connect(&*self.core.control, &self.core.granted) => r,
-            m = supervise::interrupted(&mut self.core) => Err(ConnectError { message: m, fault: Fault::Rampart }),
+            r = connector.connect(&**control, granted) => r,
+            m = supervise::interrupted(granted.watch(), &drain, mailbox) => Err(ConnectError { message: m, fault: Fault::Rampart }),
         };
         match connected {
             Ok(link) => {

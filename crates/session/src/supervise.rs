@@ -9,6 +9,7 @@ use std::{
 use model::{EndReason, Fault, Id, MessagePair, SessionRow};
 use policy::Withdrawal;
 use tokio::{sync::mpsc, time::Instant};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     Core, Ended, Recorded, Tap,
@@ -72,14 +73,12 @@ async fn withdrawal(watch: &mut Option<tokio::sync::watch::Receiver<Option<Withd
 }
 
 /// Ready when the session must not even connect any more.
-pub(crate) async fn interrupted(core: &mut Core) -> MessagePair {
-    let mut watch = core.granted.watch();
-    let drain = core.control.registry().drain_token().clone();
+pub(crate) async fn interrupted(mut watch: Option<tokio::sync::watch::Receiver<Option<Withdrawal>>>, drain: &CancellationToken, mailbox: &mut mpsc::Receiver<Command>) -> MessagePair {
     loop {
         tokio::select! {
             why = withdrawal(&mut watch) => return withdrawn(why),
             () = drain.cancelled() => return MessagePair::new("session.drained", "the node is draining"),
-            c = core.mailbox.recv() => match c {
+            c = mailbox.recv() => match c {
                 Some(Command::Kill(by)) => return MessagePair::new("session.killed", "killed while connecting").with("by", by),
                 Some(_) => {}
                 None => return pending().await,

@@ -70,6 +70,11 @@ impl Echo {
         std::mem::take(&mut self.ready)
     }
 
+    /// Is input waiting for its echo?
+    pub fn waits(&self) -> bool {
+        !self.held.is_empty()
+    }
+
     /// Takes one key.
     pub fn key(&mut self, at: u64, key: &Key, screen: &Screen) {
         if self.held.is_empty() {

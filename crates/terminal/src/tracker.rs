@@ -186,6 +186,12 @@ impl Tracker {
         self.collect_input();
     }
 
+    /// Is something held back that only time will settle? While so, call [`Self::tick`]; else the terminal rests and
+    /// needs no wake-ups.
+    pub fn pending(&self) -> bool {
+        !self.compacted || self.echo.waits()
+    }
+
     /// The session ended.
     pub fn finish(&mut self, at_us: u64) {
         if let Some(key) = self.keys.flush() {

@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use model::{Clock as _, Time};
+use model::Time;
 use policy::{ConnectTarget, Decider, DenialReason, GrantWatch, Identity, Withdrawal};
 use store::ConnectFacts;
 
