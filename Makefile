@@ -78,7 +78,7 @@ bench:
 	bench/run.sh $(BENCH_ARGS)
 
 fuzz:
-	@command -v cargo-fuzz >/dev/null || { echo "fuzz: needs cargo-fuzz (cargo install --locked cargo-fuzz)" >&2; exit 1; }
+	@scripts/setup.sh build
 	@scripts/fuzz.sh $(FUZZ_SECONDS)
 
 dist: build

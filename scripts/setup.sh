@@ -15,7 +15,7 @@ say() { printf 'setup: %s\n' "$*"; }
 die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 
 # "path of a file the package brings" "package"
-build_needs=(/usr/bin/cc:gcc /usr/bin/make:make /usr/bin/mold:mold /usr/bin/curl:curl)
+build_needs=(/usr/bin/cc:gcc /usr/bin/c++:g++ /usr/bin/make:make /usr/bin/mold:mold /usr/bin/curl:curl)
 test_needs=(
   /usr/sbin/sshd:openssh-server /usr/bin/ssh:openssh-client /usr/bin/sshpass:sshpass
   /usr/bin/plink:putty-tools /usr/bin/dbclient:dropbear-bin
