@@ -230,3 +230,75 @@ fn sync_new(state: &FileState, day: &Path, dir: &Path, new_day: bool) -> io::Res
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::{sync::Arc, time::Duration};
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::{Ed25519Signer, EndSummary, Event, Recording};
+
+    fn spool(dir: &Path) -> Spool {
+        let mut options = SpoolOptions::new(Arc::new(Ed25519Signer::from_seed(&[1; 32]).unwrap()));
+        options.segment_age = Duration::from_millis(20);
+        Spool::start(dir.join("r"), options).unwrap()
+    }
+
+    /// From here on every write of this recording ends as on a full disk.
+    fn fill_disk(r: &Recorder) {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        r.shared().file.lock().replace_file(full);
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_ends_the_recording_and_keeps_what_was_there() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let spool = spool(dir.path());
+        let mut r = spool.open(Header::default()).await.unwrap();
+        let mut failed = r.failed();
+        r.push(1, Event::Output(Bytes::from_static(b"kept"))).await.unwrap();
+        r.flush().await.unwrap();
+        let path = spool.dir().join(r.path());
+        while Recording::open(&path).unwrap().next_event().unwrap().is_none() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+
+        fill_disk(&r);
+        r.push(2, Event::Output(Bytes::from_static(b"lost"))).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(5), failed.wait_for(|f| *f)).await.unwrap().unwrap();
+
+        assert!(matches!(r.push(3, Event::Output(Bytes::new())).await, Err(RecordError::Disk(_))));
+        assert!(matches!(r.close(EndSummary::default()).await, Err(RecordError::Disk(_))));
+        assert_eq!(spool.failures().0, 1);
+        let events: Vec<_> = Recording::open(&path).unwrap().events().map(|e| e.unwrap().1).collect();
+        assert_eq!(events, [Event::Output(Bytes::from_static(b"kept"))]);
+        // Other recordings are not concerned, and nothing of the shared budget was lost.
+        let other = spool.open(Header { session: uuid::Uuid::from_u128(2), ..Header::default() }).await.unwrap();
+        other.close(EndSummary::default()).await.unwrap();
+        assert_eq!(spool.inner.budget.available_permits(), 16 * 1024);
+    }
+
+    #[tokio::test]
+    async fn an_idle_recording_owns_no_buffer() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let spool = spool(dir.path());
+        let mut r = spool.open(Header::default()).await.unwrap();
+        r.push(1, Event::Output(Bytes::from(vec![b'x'; 1500]))).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert_eq!(r.shared().pending.lock().capacity(), 0);
+    }
+
+    #[tokio::test]
+    async fn opening_on_a_read_only_place_is_refused() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let spool = spool(dir.path());
+        // A file where the day's folder must be.
+        fs::write(spool.dir().join("1970-01-01"), b"").unwrap();
+        assert!(matches!(spool.open(Header::default()).await, Err(RecordError::Disk(_))));
+        assert_eq!(spool.failures().0, 1);
+    }
+}

@@ -38,6 +38,10 @@ impl Pending {
     pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> usize {
+        self.tail.capacity() + self.chunks.capacity()
+    }
     /// Adds an event. Time never runs backwards inside a recording.
     pub(crate) fn add(&mut self, at_us: u64, tag: u8, body: Bytes) {
         if self.is_empty() {

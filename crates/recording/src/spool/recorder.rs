@@ -62,7 +62,6 @@ impl Recorder {
             }
             Event::Input(b) => self.bytes += b.len() as u64,
             Event::Resize { cols, rows } => self.size = (*cols, *rows),
-            Event::Keyframe(_) => {}
             _ => {}
         }
         if let Event::Keyframe(screen) = event {
@@ -127,6 +126,11 @@ impl Recorder {
         let synced = tokio::task::spawn_blocking(move || file.sync_data()).await.map_err(|_| RecordError::Closed)?;
         synced.map_err(|e| self.spool.inner.note_failure(&e.to_string()))?;
         Ok(finished)
+    }
+
+    #[cfg(test)]
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     fn segment_bytes(&self) -> usize {

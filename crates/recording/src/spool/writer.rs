@@ -114,6 +114,10 @@ impl FileState {
     pub(crate) fn file(&self) -> Arc<File> {
         self.file.clone()
     }
+    #[cfg(test)]
+    pub(crate) fn replace_file(&mut self, file: File) {
+        self.file = Arc::new(file);
+    }
     /// Appends a frame. If that fails, the part that was written is taken away again.
     pub(crate) fn write_frame(&mut self, kind: SegmentKind, flags: u16, time: (u64, u64), length: usize, events: u32, parts: &[&[u8]]) -> io::Result<()> {
         let stored: usize = parts.iter().map(|p| p.len()).sum();
