@@ -100,10 +100,11 @@ pub enum SessionState {
 }
 
 impl SessionState {
-    /// Whether the row may go from here to `next`.
+    /// Whether the row may go from here to `next`. A row may skip `connected`: a node writes once for "connected and
+    /// recording", because each write is time the person waits.
     pub fn may_become(self, next: SessionState) -> bool {
         use SessionState::{Closed, Connected, Opened, Running};
-        matches!((self, next), (Opened, Connected) | (Connected, Running) | (Opened | Connected | Running, Closed))
+        matches!((self, next), (Opened, Connected | Running) | (Connected, Running) | (Opened | Connected | Running, Closed))
     }
 }
 
