@@ -49,15 +49,19 @@ pub struct Console {
     size: (u16, u16),
     term: String,
     lang: Lang,
+    unread: Bytes,
 }
 
 impl Console {
     /// Over any source, with the size in columns and rows, the terminal's name (`xterm-256color`) and the person's language.
     pub fn new(io: Box<dyn ConsoleIo>, size: (u16, u16), term: String, lang: Lang) -> Self {
-        Self { io, size: clamp(size.0, size.1), term, lang }
+        Self { io, size: clamp(size.0, size.1), term, lang, unread: Bytes::new() }
     }
     /// The next event. Cancel-safe. Input is bounded by the channel's window.
     pub async fn read(&mut self) -> ConsoleEvent {
+        if !self.unread.is_empty() {
+            return ConsoleEvent::Bytes(std::mem::take(&mut self.unread));
+        }
         match self.io.read().await {
             ConsoleEvent::Resize(cols, rows) => {
                 self.size = clamp(cols, rows);
@@ -89,9 +93,32 @@ impl Console {
     pub fn set_lang(&mut self, lang: Lang) {
         self.lang = lang;
     }
-    /// Gives the source back.
+    /// Puts back what was read but belongs to whoever reads next.
+    pub fn unread(&mut self, bytes: Vec<u8>) {
+        self.unread = if self.unread.is_empty() { bytes.into() } else { [bytes.as_slice(), &self.unread].concat().into() };
+    }
+    /// Gives the source back; what was put back is read from it first.
     pub(crate) fn into_io(self) -> Box<dyn ConsoleIo> {
-        self.io
+        if self.unread.is_empty() { self.io } else { Box::new(Unread { first: Some(self.unread), io: self.io }) }
+    }
+}
+
+/// A source with something to read before it.
+struct Unread {
+    first: Option<Bytes>,
+    io: Box<dyn ConsoleIo>,
+}
+
+#[async_trait]
+impl ConsoleIo for Unread {
+    async fn read(&mut self) -> ConsoleEvent {
+        match self.first.take() {
+            Some(bytes) => ConsoleEvent::Bytes(bytes),
+            None => self.io.read().await,
+        }
+    }
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), ConsoleClosed> {
+        self.io.write(bytes).await
     }
 }
 
