@@ -72,6 +72,16 @@ impl Authenticator {
         self.prepare(user, new, must_change, &setter).await
     }
 
+    /// Whether this is the person's password already, so that declaring it again changes nothing. Not a login: nothing is
+    /// counted, so it must only be asked for somebody who may set the password anyway.
+    ///
+    /// # Errors
+    /// The store failed; hashing is overloaded.
+    pub async fn password_is(&self, user: Id<User>, password: &Secret<String>) -> Result<bool> {
+        let hash = self.backend().user_secrets(user).await?.password_hash;
+        self.inner.hasher.verify(password.expose(), hash.as_deref()).await
+    }
+
     /// A person changes his own password, proving the old one. API tokens of his end.
     ///
     /// # Errors
