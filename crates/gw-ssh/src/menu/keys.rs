@@ -153,7 +153,7 @@ impl Decoder {
         if !(0x40..=0x7e).contains(&byte) {
             if byte == 0x1b {
                 self.place = Place::Esc;
-            } else if byte < 0x20 || byte > 0x7e || self.sequence.len() >= MAX_SEQUENCE {
+            } else if !(0x20..=0x7e).contains(&byte) || self.sequence.len() >= MAX_SEQUENCE {
                 self.place = Place::Text;
             } else {
                 self.sequence.push(byte);

@@ -56,7 +56,7 @@ pub async fn run(console: &mut Console, control: &Arc<dyn ControlPlane>, who: &I
             Some(Request::Leave) => return Ok(None),
             Some(Request::Choose(choice)) => {
                 console.unread(menu.unread());
-                return Ok(Some(choice));
+                return Ok(Some(*choice));
             }
             Some(Request::Language(lang)) => {
                 console.set_lang(lang);

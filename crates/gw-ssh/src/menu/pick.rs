@@ -34,10 +34,10 @@ impl Picker {
     /// # Errors
     /// The account, when there is only one and nothing to type.
     pub fn new(asset: &str, choices: Vec<AccountChoice>) -> Result<Self, AccountAsk> {
-        if let [only] = choices.as_slice() {
-            if !is_typed(only) {
-                return Err(only.ask.clone());
-            }
+        if let [only] = choices.as_slice()
+            && !is_typed(only)
+        {
+            return Err(only.ask.clone());
         }
         let naming = choices.len() == 1;
         Ok(Self { asset: terminal::safe(asset), choices, tries: TRIES, naming })

@@ -35,7 +35,7 @@ pub enum Request {
     /// The person chose a language; no answer.
     Language(Lang),
     /// Connect; the menu is over.
-    Choose(Choice),
+    Choose(Box<Choice>),
     /// The person leaves; the menu is over.
     Leave,
 }
@@ -397,7 +397,7 @@ impl Menu {
     }
 
     fn connect(&mut self, target: Target, account: AccountAsk, protocol: String) {
-        self.request = Some(Request::Choose(Choice { target, account, protocol }));
+        self.request = Some(Request::Choose(Box::new(Choice { target, account, protocol })));
     }
 
     fn leave(&mut self) {

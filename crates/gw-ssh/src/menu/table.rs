@@ -56,10 +56,10 @@ fn layout(columns: usize, mut table: Vec<Column>) -> Vec<String> {
         *width += more;
         spare -= more;
     }
-    if let Some(over) = total(&widths).checked_sub(room) {
-        if let Some(last) = widths.last_mut() {
-            *last = last.saturating_sub(over).max(1);
-        }
+    if let Some(over) = total(&widths).checked_sub(room)
+        && let Some(last) = widths.last_mut()
+    {
+        *last = last.saturating_sub(over).max(1);
     }
     let line = |cells: Vec<&str>| {
         let padded: Vec<String> = cells.iter().zip(&widths).map(|(cell, w)| terminal::pad(cell, *w)).collect();
