@@ -411,10 +411,10 @@ pub(crate) fn allow(who: Id<User>, facts: &Facts<'_>, target: &ConnectTarget, no
     if facts.asset.port(&target.protocol).is_none() || !access.protocols.has(&target.protocol) {
         return deny(DenialReason::Protocol);
     }
-    if let TargetAccount::Real(a) = &target.account {
-        if facts.accounts.iter().any(|x| x.id == a.id && !x.is_active) {
-            return deny(DenialReason::AccountInactive);
-        }
+    if let TargetAccount::Real(a) = &target.account
+        && facts.accounts.iter().any(|x| x.id == a.id && !x.is_active)
+    {
+        return deny(DenialReason::AccountInactive);
     }
     // INVARIANT: typing the name of an excluded account at @INPUT does not bring it back.
     let name = match &target.account {

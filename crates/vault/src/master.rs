@@ -179,7 +179,7 @@ impl MasterKey {
     /// Writes to a temporary name first and renames: a torn key file would lose everything.
     fn write(&self, path: &Path) -> Result<()> {
         let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
-        let text = Zeroizing::new(format!("{}\n", &*Zeroizing::new(hex::encode(&*self.bytes))));
+        let text = Zeroizing::new(format!("{}\n", &*Zeroizing::new(hex::encode(self.bytes.as_slice()))));
         let write = || -> io::Result<()> {
             let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
             file.set_permissions(fs::Permissions::from_mode(0o600))?;

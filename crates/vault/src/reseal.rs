@@ -139,11 +139,11 @@ impl Vault {
         let mut new = row.clone();
         let mut any = false;
         for (field, sealed) in [(Field::Secret, &mut new.secret), (Field::Passphrase, &mut new.passphrase)] {
-            if let Some(old) = sealed {
-                if self.is_outdated(old)? {
-                    *old = self.reseal(&Aad::account(row.account, row.version, field), old).await?;
-                    any = true;
-                }
+            if let Some(old) = sealed
+                && self.is_outdated(old)?
+            {
+                *old = self.reseal(&Aad::account(row.account, row.version, field), old).await?;
+                any = true;
             }
         }
         Ok(any.then_some(new))
