@@ -3,14 +3,22 @@
 //! INVARIANT: a store that cannot be read leaves running sessions alone (architecture: running sessions go on); the next
 //! news or the retry decides.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
+use futures_util::StreamExt as _;
 use model::Time;
-use policy::{ConnectTarget, Decider, DenialReason, GrantWatch, Identity, Withdrawal};
+use policy::{ConnectTarget, Decider, DenialReason, GrantWatch, Identity, TargetAccount, Withdrawal};
 use store::ConnectFacts;
 
 use super::LocalControl;
 use crate::bus::{News, Received};
+
+/// Stores asked at once during a pass.
+const JUDGES: usize = 8;
 
 struct Watched {
     watch: Arc<GrantWatch>,
@@ -47,47 +55,63 @@ impl Grants {
     }
 }
 
-/// Why a live grant must go, `None` if it may stay; and when to look again.
-async fn judge(control: &LocalControl, who: &Identity, target: &ConnectTarget, now: Time) -> Result<Option<Time>, Withdrawal> {
-    let facts = match control.parts.store.mine(who).connect_facts(target.asset.id).await {
-        Ok(Some(facts)) => facts,
-        Ok(None) => return Err(Withdrawal::Changed),
+/// Why a live grant must go, `None` if it may stay, by the facts as they are now.
+fn judge(who: &Identity, facts: &ConnectFacts, target: &ConnectTarget, now: Time) -> Option<Withdrawal> {
+    // The asset and the account as they are now: a changed address, a disabled protocol or account counts.
+    let moved = target.asset.address != facts.asset.address || target.asset.port(&target.protocol) != facts.asset.port(&target.protocol);
+    let mut target = ConnectTarget { asset: facts.asset.clone(), platform: facts.platform.clone(), ..target.clone() };
+    if let TargetAccount::Real(account) = &mut target.account {
+        match facts.accounts.iter().find(|a| a.id == account.id) {
+            Some(current) => *account = current.clone(),
+            None => return Some(Withdrawal::Changed),
+        }
+    }
+    match Decider.connect(who, &facts.facts(), target, now) {
+        Ok(_) => moved.then_some(Withdrawal::Changed),
+        Err(d) if d.reason == DenialReason::Expired => Some(Withdrawal::Expired),
+        Err(_) => Some(Withdrawal::Changed),
+    }
+}
+
+/// A live grant that is due, apart from the list so that no lock is held while the store is asked.
+type Due = (Arc<GrantWatch>, Identity, ConnectTarget);
+
+/// Judges the grants of one person on one asset: the facts are read once for all of them.
+async fn judge_together(control: &LocalControl, due: Vec<Due>, now: Time) {
+    let Some((_, who, target)) = due.first() else { return };
+    let (verdicts, next): (Vec<Option<Withdrawal>>, Option<Time>) = match control.parts.store.mine(who).connect_facts(target.asset.id).await {
+        Ok(Some(facts)) => (due.iter().map(|(_, who, target)| judge(who, &facts, target, now)).collect(), Grants::next_boundary(&facts, now)),
+        Ok(None) => (due.iter().map(|_| Some(Withdrawal::Changed)).collect(), None),
         Err(e) => {
             tracing::warn!(error = %e, "live grants cannot be judged; trying again in five seconds");
-            return Ok(Some(now + chrono::TimeDelta::seconds(5)));
+            (due.iter().map(|_| None).collect(), Some(now + chrono::TimeDelta::seconds(5)))
         }
     };
-    // The asset as it is now: a changed address or a disabled protocol counts.
-    let mut target = target.clone();
-    let moved = target.asset.address != facts.asset.address;
-    target.asset = facts.asset.clone();
-    match Decider.connect(who, &facts.facts(), target, now) {
-        Ok(_) if moved => Err(Withdrawal::Changed),
-        Ok(_) => Ok(Grants::next_boundary(&facts, now)),
-        Err(d) if d.reason == DenialReason::Expired => Err(Withdrawal::Expired),
-        Err(_) => Err(Withdrawal::Changed),
+    for ((watch, who, target), verdict) in due.iter().zip(verdicts) {
+        if let Some(why) = verdict {
+            tracing::info!(user = who.username(), asset = %target.asset.id, ?why, "grant withdrawn");
+            watch.withdraw(why);
+        }
+    }
+    let judged: HashSet<*const GrantWatch> = due.iter().map(|(w, ..)| Arc::as_ptr(w)).collect();
+    for watched in &mut control.grants.lock().watched {
+        if judged.contains(&Arc::as_ptr(&watched.watch)) {
+            watched.next = next;
+        }
     }
 }
 
 /// Judges the grants that are due at `now` (all of them with `everything`).
 async fn pass(control: &LocalControl, everything: bool) {
     let now = control.parts.clock.now();
-    let due: Vec<(Arc<GrantWatch>, Identity, ConnectTarget)> = {
+    let mut groups: HashMap<_, Vec<Due>> = HashMap::new();
+    {
         let grants = control.grants.lock();
-        let due = grants.watched.iter().filter(|w| w.watch.in_use() && (everything || w.next.is_some_and(|t| t <= now)));
-        due.map(|w| (w.watch.clone(), w.who.clone(), w.target.clone())).collect()
-    };
-    for (watch, who, target) in due {
-        let verdict = judge(control, &who, &target, now).await;
-        if let Err(why) = verdict {
-            tracing::info!(user = who.username(), asset = %target.asset.id, ?why, "grant withdrawn");
-            watch.withdraw(why);
-        }
-        let mut grants = control.grants.lock();
-        if let Some(w) = grants.watched.iter_mut().find(|w| Arc::ptr_eq(&w.watch, &watch)) {
-            w.next = verdict.unwrap_or(None);
+        for w in grants.watched.iter().filter(|w| w.watch.in_use() && (everything || w.next.is_some_and(|t| t <= now))) {
+            groups.entry((w.who.user(), w.target.asset.id)).or_default().push((w.watch.clone(), w.who.clone(), w.target.clone()));
         }
     }
+    futures_util::stream::iter(groups.into_values()).for_each_concurrent(JUDGES, |due| judge_together(control, due, now)).await;
     control.grants.lock().watched.retain(|w| w.watch.in_use());
 }
 
