@@ -230,7 +230,12 @@ fn collect(file: &File, env: Env<'_>, problems: &mut Vec<String>) -> BTreeMap<(S
             let text = match value {
                 toml::Value::String(s) => s.clone(),
                 toml::Value::Array(items) => items.iter().filter_map(|i| i.as_str()).collect::<Vec<_>>().join(","),
-                other => other.to_string(),
+                toml::Value::Integer(n) => n.to_string(),
+                toml::Value::Boolean(b) => b.to_string(),
+                _ => {
+                    problems.push(format!("{name}.{key}: a text, a number or a list is needed"));
+                    continue;
+                }
             };
             values.insert((name.into(), key.clone()), text);
         }

@@ -15,7 +15,7 @@ use store::Store;
 use vault::{MasterKey, Vault};
 
 use super::{door::Doors, lock::DataDir};
-use crate::config::{Config, Secrets, WebTls};
+use crate::config::{Config, Secrets};
 
 /// A first password shorter than this is refused; between this and the password rules it is a warning.
 const SHORTEST_FIRST_PASSWORD: usize = 8;
@@ -119,21 +119,17 @@ impl Node {
             store: store.clone(),
             committer,
             vault,
-            authn,
+            authn: Arc::new(authn),
             registry: registry.clone(),
             bus,
             clock,
             authority,
-            recordings,
+            spool: spool.clone(),
+            data_dir: data.to_path_buf(),
             node_id,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
+            node_key: Arc::new(key),
             trusted_proxies: config.trusted_proxies.clone(),
             metrics,
-            spool_ok: Arc::new({
-                let spool = spool.clone();
-                move || spool.failures().0 == 0
-            }),
-            secure_cookies: config.web_tls != WebTls::Off,
         });
         Ok(Node { dir, store, authority, control, registry, spool, checkpointer, router: rest::router(app), setup })
     }
