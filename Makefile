@@ -65,8 +65,8 @@ deny:
 
 unit:
 	@if command -v cargo-nextest >/dev/null; then \
-	  scripts/with-postgres.sh cargo nextest run --workspace --locked --profile ci; \
-	else scripts/with-postgres.sh cargo test --workspace --locked --quiet; fi
+	  cargo nextest run --workspace --locked --profile ci; \
+	else cargo test --workspace --locked --quiet; fi
 
 e2e:
 	cargo build --release --locked -p server
