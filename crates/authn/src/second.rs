@@ -88,14 +88,15 @@ impl Authenticator {
         Err(AuthnError::Refused(MessagePair::new(code, "confirmation failed")))
     }
 
-    /// The change that unbinds a person's authenticator (reset by an administrator); goes into the caller's unit of work.
+    /// The changes that unbind a person's authenticator (reset by an administrator); they go into the caller's unit of
+    /// work. The row is updated as given, so that a change of the secrets in between is found by its revision.
     ///
     /// # Errors
     /// The store failed.
-    pub async fn otp_reset(&self, user: Id<User>) -> Result<Change> {
-        let mut secrets = self.backend().user_secrets(user).await?;
+    pub async fn otp_reset(&self, user: &User) -> Result<Vec<Change>> {
+        let mut secrets = self.backend().user_secrets(user.id).await?;
         secrets.otp = None;
-        Ok(Change::SetUserSecrets(user, Box::new(secrets)))
+        Ok(vec![Change::Update(Box::new(user.clone().into())), Change::SetUserSecrets(user.id, Box::new(secrets))])
     }
 
     /// Whether the code is one of the person's now and was not used before.
@@ -115,6 +116,8 @@ impl Authenticator {
         secrets.otp = Some(self.inner.vault.seal_own(&Own::OtpSeed(user.id), seed)?);
         secrets.otp_last_step = secrets.otp_last_step.max(step);
         let mut work = UnitOfWork::global(self.inner.authority.global());
+        // the row's revision guards the secrets: a password that was changed since `user` was read must not come back
+        work.update(user.clone());
         work.changes.push(Change::SetUserSecrets(user.id, Box::new(secrets)));
         work.audit(AuditEvent {
             kind: "user.mfa_bound".into(),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use model::{
-    Account, AccountSecret, Asset, AuditEntry, ChainHead, Checkpoint, HostKey, Id, Kind, Org, Page, PublicKey, Query, Record, Role, SessionRow, Time, Token,
+    Account, AccountSecret, Asset, AuditEntry, ChainHead, Checkpoint, HostKey, Id, Kind, Org, Page, PublicKey, Query, Record, Role, Sealed, SessionRow, Time, Token,
     TokenKind, User, UserSecrets,
 };
 use policy::OrgFilter;
@@ -100,6 +100,9 @@ impl Backend for SqlBackend {
     }
     async fn claim_otp_step(&self, user: Id<User>, step: i64) -> Result<bool> {
         Ok(self.small(Small::OtpStep(user, step)).await? > 0)
+    }
+    async fn reseal_otp(&self, user: Id<User>, old: &Sealed, new: Sealed) -> Result<bool> {
+        Ok(self.small(Small::ResealOtp(user, old.clone(), new)).await? > 0)
     }
     async fn public_keys(&self, user: Id<User>) -> Result<Vec<PublicKey>> {
         reading!(self, public_keys(user))

@@ -18,7 +18,8 @@ pub enum Change {
     AddAccountSecret(Box<AccountSecret>),
     /// Replaces sealed secrets in place (key rotation); version and dates stay.
     ResealAccountSecret(Box<AccountSecret>),
-    /// Replaces what verifies a person. In an organization's scope the user must be a member of it.
+    /// Replaces what verifies a person. In an organization's scope the user must be a member of it. The secrets have no
+    /// revision of their own: put an `Update` of the user's row, read before the secrets were, into the same unit.
     SetUserSecrets(Id<User>, Box<UserSecrets>),
     /// Remembers a target's host key; an existing one for (asset, address, algorithm) is replaced.
     PutHostKey(Box<HostKey>),

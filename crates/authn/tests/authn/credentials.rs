@@ -212,7 +212,61 @@ async fn a_person_binds_an_authenticator_and_an_administrator_unbinds_it() {
     assert!(h.auth.enrol(&who, &enrolment, &h.code(&seed)).await.is_err(), "bound already");
 
     let mut work = UnitOfWork::global(node().global());
-    work.changes.push(h.auth.otp_reset(h.alice.id).await.unwrap());
+    work.changes.extend(h.auth.otp_reset(&h.row(h.alice.id).await).await.unwrap());
     h.store.commit(work).await.unwrap();
     assert!(h.store.node(node()).user_secrets(h.alice.id).await.unwrap().otp.is_none());
+}
+
+#[tokio::test]
+async fn binding_an_authenticator_never_brings_an_old_password_back() {
+    let h = House::with(|u| u.mfa_level = MfaLevel::Forced, Default::default()).await;
+    for round in 0..10 {
+        let new = format!("saying number {round} of many");
+        let mut flow = h.begin("alice");
+        let current = if round == 0 { PASSWORD.to_owned() } else { format!("saying number {} of many", round - 1) };
+        let asked = needs(flow.step(Factor::Password(current)).await);
+        let [Need::EnrolOtp { secret: seed, .. }] = asked.as_slice() else { panic!("{asked:?}") };
+        let code = h.code(seed);
+
+        let new_secret = secret(&new);
+        let (_, reset) = tokio::join!(flow.step(Factor::EnrolOtp(code)), h.auth.reset_password("alice", &new_secret, false));
+        if reset.is_err() {
+            h.auth.reset_password("alice", &secret(&new), false).await.unwrap();
+        }
+
+        let hash = h.store.node(node()).user_secrets(h.alice.id).await.unwrap();
+        let mut work = UnitOfWork::global(node().global());
+        work.changes.extend(h.auth.otp_reset(&h.row(h.alice.id).await).await.unwrap());
+        h.store.commit(work).await.unwrap();
+        assert!(hash.password_hash.is_some());
+        assert!(matches!(h.try_password("alice", &new).await, policy::login::Step::Need { retry: None, .. }), "round {round}");
+    }
+}
+
+#[test]
+fn every_code_a_person_can_meet_has_a_sentence() {
+    use authn::keys::KeyError;
+    let violations = [
+        Violation::TooShort(12),
+        Violation::TooLong,
+        Violation::Control,
+        Violation::Upper,
+        Violation::Lower,
+        Violation::Digit,
+        Violation::Special,
+        Violation::Common,
+        Violation::ContainsUsername,
+        Violation::Reused(5),
+    ];
+    let keys = [KeyError::Format, KeyError::Private, KeyError::Options, KeyError::Kind, KeyError::Short(1024)].map(KeyError::code);
+    let login = [
+        "failed", "failed_last", "locked", "user_inactive", "user_expired", "otp_wrong", "password_expired", "password_must_change",
+    ]
+    .map(|c| format!("login.{c}"));
+    for code in violations.map(Violation::code).into_iter().chain(keys).chain(login.iter().map(String::as_str)).chain(["system.evidence", "system.unavailable"]) {
+        assert!(messages::exists(code), "{code}");
+    }
+    for v in violations {
+        assert!(!messages::render(messages::Lang::En, &v.message()).contains('{'), "{v:?}");
+    }
 }

@@ -1,6 +1,6 @@
 //! Bookkeeping writes that stand alone.
 
-use model::{Checkpoint, Id, PublicKey, Time, Token, User, UserSecrets};
+use model::{Checkpoint, Id, PublicKey, Sealed, Time, Token, User, UserSecrets};
 use serde_json::Value;
 use store::{AttemptKey, KeyMaterial, Result, StoreError};
 use uuid::Uuid;
@@ -16,6 +16,8 @@ pub(crate) enum Small {
     UserSecrets(Id<User>, Box<UserSecrets>),
     /// Uses a TOTP step up; answers whether it was free.
     OtpStep(Id<User>, i64),
+    /// Replaces a sealed TOTP seed if it still is the first; answers whether it was.
+    ResealOtp(Id<User>, Sealed, Sealed),
     /// Notes a login.
     Login(Id<User>, Option<Id<PublicKey>>, Time),
     /// Keeps a token.
@@ -47,6 +49,10 @@ pub(super) async fn apply(link: &mut Link, small: Small) -> Result<u32> {
         Small::OtpStep(user, step) => {
             let sql = "UPDATE user_secrets SET otp_last_step = ? WHERE user_id = ? AND otp_last_step < ?";
             Ok(u32::from(link.exec(sql, args![step, user, step]).await? > 0))
+        }
+        Small::ResealOtp(user, old, new) => {
+            let sql = "UPDATE user_secrets SET otp = ? WHERE user_id = ? AND otp = ?";
+            Ok(u32::from(link.exec(sql, args![&new.0, user, &old.0]).await? > 0))
         }
         Small::Login(user, key, at) => {
             link.exec("UPDATE users SET last_login = ? WHERE id = ?", args![at, user]).await?;
