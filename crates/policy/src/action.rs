@@ -206,6 +206,8 @@ single! {
     DownloadReplay, "terminal.download_sessionreplay", SessionRow, mutates = true, own = false;
     /// End a live session.
     Terminate, "terminal.terminate_session", SessionRow, mutates = true, own = false;
+    /// End several live sessions in one call; each is found and decided on its own.
+    TerminateMany, "terminal.terminate_session", (), mutates = true, own = false;
     /// Stop or resume a live session's input.
     Lock, "terminal.lock_session", SessionRow, mutates = true, own = false;
     /// Set somebody else's password, reset his factors.
@@ -218,6 +220,10 @@ single! {
     Export, "state.export", (), mutates = false, own = false;
     /// Check the audit chain.
     VerifyAudit, "audits.view_auditentry", (), mutates = false, own = false;
+    /// Take evidence out of the house as a bundle.
+    ExportEvidence, "audits.export_auditentry", (), mutates = true, own = false;
+    /// Make people members of an organization, or end that.
+    Invite, "users.invite_user", (), mutates = true, own = false;
     /// Ask who may reach what and why.
     Explain, "perms.view_assetpermission", (), mutates = false, own = false;
     /// Accept a changed host key of a target.
