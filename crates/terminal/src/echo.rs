@@ -1,8 +1,7 @@
 //! Input for the recording, with what the screen never showed taken out.
 //!
-//! INVARIANT: printable input leaves this module only after the screen showed it where it was typed, or when the
-//! line it belongs to was handed to a line editor that showed a line. Everything else becomes [`MASK`], whose
-//! length says nothing.
+//! INVARIANT: printable input leaves this module only after the screen showed it where it was typed, or in the line
+//! that was handed over. Everything else becomes [`MASK`], whose length says nothing.
 
 use crate::keys::{Key, Kind};
 use crate::screen::{Pos, Screen};
@@ -60,8 +59,8 @@ pub struct Echo {
 pub struct Judgement<'a> {
     /// the text on the screen behind the prompt
     pub text: &'a str,
-    /// a line editor took it (not a bare read)
-    pub editor: bool,
+    /// how many typed line ends it took
+    pub ends: usize,
 }
 
 impl Echo {
@@ -112,15 +111,15 @@ impl Echo {
 
     /// The first held line was ended and this is what became of it.
     pub fn judge(&mut self, seen: Judgement<'_>, screen: &Screen) {
-        let end = self.held.iter().position(|h| matches!(h.kind, Kind::Enter | Kind::Interrupt));
-        let count = end.map_or(self.held.len(), |n| n + 1);
+        let mut ends = self.held.iter().enumerate().filter(|(_, h)| matches!(h.kind, Kind::Enter | Kind::Interrupt));
+        let count = ends.nth(seen.ends.saturating_sub(1)).map_or(self.held.len(), |(n, _)| n + 1);
         let text = squeeze(seen.text);
         let hidden = text.is_empty() || crate::prompt::is_bullets(seen.text);
         let until = self.held.len() - count;
         while self.held.len() > until {
             // a whole run counts: single characters of a secret may well stand in other text
             let run = squeeze(&self.first_run());
-            let shown = !hidden && (seen.editor || text.contains(&run));
+            let shown = !hidden && text.contains(&run);
             match self.held.front() {
                 None => break,
                 Some(first) if !first.is_printable() => self.release_first(),
@@ -159,6 +158,13 @@ impl Echo {
         while let Some(first) = self.held.front() {
             if first.is_printable() { self.mask_first() } else { self.release_first() }
         }
+    }
+
+    /// The person begins a line at a prompt that stands still: what is still held was never shown.
+    pub fn give_up(&mut self, screen: &Screen) {
+        self.finish();
+        self.masked = false;
+        self.next_line(screen);
     }
 
     fn next_line(&mut self, screen: &Screen) {

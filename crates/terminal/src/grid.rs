@@ -59,6 +59,11 @@ impl Row {
         self.cells.iter().rposition(|c| c.ch != 0 && c.ch != 32).map_or(0, |n| n + 1)
     }
 
+    /// Was everything from the first written cell on written?
+    pub fn is_solid(&self) -> bool {
+        self.cells.iter().skip_while(|c| c.ch == 0).all(|c| c.ch != 0)
+    }
+
     /// The text of columns `from..to`, blanks as spaces, with combining marks.
     pub fn text(&self, from: usize, to: usize) -> String {
         let mut out = String::new();

@@ -23,6 +23,8 @@ pub struct Line {
     right: Option<usize>,
     /// the bytes typed, as long as nothing but characters, pastes and simple erasing came
     typed: Option<String>,
+    /// line ends typed, and line ends pasted
+    ends: (usize, usize),
     /// a line editor (bracketed paste, OSC 133) said that it reads a line
     pub editor: bool,
 }
@@ -35,11 +37,16 @@ impl Line {
         let missing = start.col.saturating_sub(row.map_or(0, |r| r.cells().len()));
         let prompt = prompt + &" ".repeat(missing);
         let right = row.map(|r| r.visible_end()).filter(|end| *end > start.col);
-        Self { start, prompt, right, typed: Some(String::new()), editor }
+        Self { start, prompt, right, typed: Some(String::new()), ends: (0, 0), editor }
     }
 
     /// Follows a key.
     pub fn key(&mut self, key: &Key) {
+        match key.kind {
+            Kind::Enter => self.ends.0 += 1,
+            Kind::Pasted => self.ends.1 += key.bytes.iter().filter(|b| matches!(b, b'\r' | b'\n')).count(),
+            _ => {}
+        }
         let Some(typed) = self.typed.as_mut() else { return };
         match key.kind {
             Kind::Text => typed.push_str(&String::from_utf8_lossy(&key.bytes)),
@@ -55,6 +62,16 @@ impl Line {
         if self.typed.as_ref().is_some_and(|t| t.len() > TEXT_MAX) {
             self.typed = None;
         }
+    }
+
+    /// How many of the typed line ends are part of this text or end it (fish edits a block as one line).
+    pub fn ended_by(&self, text: &str) -> usize {
+        (1 + text.matches('\n').count().saturating_sub(self.ends.1)).min(self.ends.0.max(1))
+    }
+
+    /// Was Return pressed in it?
+    pub fn is_ended(&self) -> bool {
+        self.ends.0 > 0
     }
 
     /// What was typed, if nothing but plain typing happened.
@@ -192,16 +209,26 @@ fn find_start(screen: &Screen, line: &Line, prompts: &Prompts, end: u64) -> Pos 
             }
         }
     }
-    if let Some(row) = rows().find(|row| left(*row) == line.prompt) {
-        return Pos { row, col };
-    }
     let wanted: Vec<char> = line.prompt.chars().collect();
     let similar = |row: u64| {
         let here: Vec<char> = left(row).chars().collect();
         let same = here.iter().zip(&wanted).filter(|(a, b)| a == b).count();
         here.len() == wanted.len() && same * 2 >= wanted.len() && here.iter().rev().take(2).eq(wanted.iter().rev().take(2))
     };
-    if let Some(row) = rows().find(|row| similar(*row)) {
+    // at or below the place where it stood, then anywhere (a cleared screen)
+    let below = rows().take_while(|row| *row >= line.start.row).find(|row| left(*row) == line.prompt || similar(*row));
+    if let Some(row) = below {
+        return Pos { row, col };
+    }
+    if line.start.row <= end {
+        for row in rows().take_while(|row| *row + 3 >= line.start.row).take(60) {
+            let text = screen.row(row).map(|r| r.text(0, usize::MAX)).unwrap_or_default();
+            if let Some(at) = prompt::guess_end(&text) {
+                return Pos { row, col: crate::text::width(text.get(..at).unwrap_or("")) };
+            }
+        }
+    }
+    if let Some(row) = rows().find(|row| left(*row) == line.prompt || similar(*row)) {
         return Pos { row, col };
     }
     for row in rows().take(60) {

@@ -65,7 +65,7 @@ pub fn continues(prompt: &str, first: &str, so_far: &str) -> bool {
         return a.0 == b.0 && a.1 != '=' && b.1 == '=';
     }
     // "...", "…", "->", "::", "∙": signs only
-    if !trimmed.is_empty() && trimmed.chars().count() <= 6 && !trimmed.chars().any(char::is_alphanumeric) {
+    if !trimmed.is_empty() && trimmed.chars().count() <= 6 && !trimmed.chars().any(char::is_alphanumeric) && !trimmed.ends_with(['$', '#', '%']) {
         return true;
     }
     // a customised continuation prompt: believed when the text cannot be a whole command

@@ -184,7 +184,8 @@ impl Screen {
     /// Does the text of this row run on in the next one?
     pub fn runs_on(&self, row: u64) -> bool {
         let Some(content) = self.row(row) else { return false };
-        if content.wrapped || content.cell(self.cols - 1).ch != 0 {
+        // line editors go to the next row by themselves; a gap tells a right-hand prompt from a full row
+        if content.wrapped || (content.cell(self.cols - 1).ch != 0 && content.is_solid()) {
             return true;
         }
         // a wide character that did not fit leaves the last column blank

@@ -68,10 +68,14 @@ struct Gesture {
 #[derive(Debug, Clone)]
 struct Running {
     at: u64,
+    /// when its last line was handed over
+    handed: u64,
     text: String,
     /// the prompt of its first line
     prompt: String,
     announced: bool,
+    /// the next line of it is being edited
+    continued: bool,
     ended: Option<u64>,
     capture: Capture,
     /// taken inside a terminal multiplexer, whose output is not the command's
@@ -92,8 +96,12 @@ pub struct Tracker {
     editing: bool,
     /// the line's text just before the last line feed, and where the cursor went
     snapshot: Option<(crate::screen::Pos, String)>,
+    /// the line feed that follows belongs to the line that was just handed over
+    owed_line_feed: bool,
     /// keys came before the prompt they were meant for
     ahead: Option<String>,
+    /// … and the terminal itself echoed them
+    ahead_shown: bool,
     /// the alternate screen belongs to tmux or screen
     multiplexer: bool,
     running: Option<Running>,
@@ -117,7 +125,9 @@ impl Tracker {
             gestures: VecDeque::new(),
             editing: false,
             snapshot: None,
+            owed_line_feed: false,
             ahead: None,
+            ahead_shown: false,
             multiplexer: false,
             running: None,
             last_text: String::new(),
@@ -131,7 +141,7 @@ impl Tracker {
     pub fn output(&mut self, at_us: u64, bytes: &[u8]) {
         let mut rest = bytes;
         while !rest.is_empty() {
-            let watch = self.gestures.iter().any(|g| !g.answered);
+            let watch = self.owed_line_feed || self.gestures.iter().any(|g| !g.answered);
             self.screen.watch_line_feeds(watch);
             let used = self.screen.feed(rest);
             let (now, later) = rest.split_at_checked(used.max(1)).unwrap_or((rest, &[]));
@@ -278,23 +288,33 @@ impl Tracker {
     }
 
     fn key(&mut self, at: u64, key: &Key) {
-        self.echo.key(at, key, &self.screen);
-        if key.kind == Kind::Report || (self.screen.alternate() && !self.is_multiplexer()) {
-            return;
+        let typing = key.kind != Kind::Report && (!self.screen.alternate() || self.is_multiplexer());
+        if typing {
+            self.drop_unseen_line(at);
         }
-        if self.line.is_none() {
+        if typing && self.line.is_none() {
             self.begin_line(at);
+        }
+        let shown = !self.echo.waits();
+        self.echo.key(at, key, &self.screen);
+        if !typing {
+            return;
         }
         match self.line.as_mut() {
             Some(line) => line.key(key),
             None => self.key_ahead(key),
         }
         let interrupt = key.kind == Kind::Interrupt;
+        let at_once = key.kind == Kind::Enter && self.screen.alternate() && shown;
         if interrupt || key.kind == Kind::Enter {
             if self.gestures.len() >= GESTURES_MAX {
                 self.gestures.pop_front();
             }
             self.gestures.push_back(Gesture { interrupt, answered: false });
+        }
+        if at_once {
+            // a multiplexer redraws as it likes: better read the line while it stands there
+            self.left_row_in_multiplexer(at);
         }
     }
 

@@ -14,12 +14,20 @@ impl Tracker {
     /// The first key of a line: is there a prompt, and where does it end?
     pub(super) fn begin_line(&mut self, at: u64) {
         let cursor = self.screen.cursor();
-        if self.ahead.is_some() {
-            return;
-        }
         let idle = at.saturating_sub(self.last_output) > REST_US && at.saturating_sub(self.last_input) > REST_US;
         if idle {
             self.gestures.clear();
+            if self.editing && cursor.col > 0 {
+                self.echo.give_up(&self.screen);
+            }
+        }
+        if let Some(ahead) = &self.ahead {
+            // what was typed before and never came up behind the prompt was read by a program, maybe unseen
+            let whole = ahead.is_empty() || ahead.ends_with('\n');
+            if !(self.editing && cursor.col > 0 && (idle || whole)) {
+                return;
+            }
+            self.ahead = None;
         }
         if self.editing && cursor.col == 0 && self.gestures.iter().any(|g| !g.interrupt) {
             self.ahead = Some(String::new());
@@ -32,10 +40,25 @@ impl Tracker {
         self.open_line(line);
     }
 
+    /// A line that was ended without any echo (a password) is over when a prompt stands elsewhere.
+    pub(super) fn drop_unseen_line(&mut self, at: u64) {
+        let Some(line) = self.line.as_ref().filter(|l| !l.editor && l.is_ended()) else { return };
+        let idle = at.saturating_sub(self.last_output) > REST_US && at.saturating_sub(self.last_input) > REST_US;
+        let moved = self.screen.cursor() != line.start && self.prompt_ok(&self.left_of_cursor());
+        if idle || moved {
+            self.drop_line();
+            self.gestures.clear();
+            self.echo.give_up(&self.screen);
+        }
+    }
+
     fn open_line(&mut self, line: Line) {
         let prompt_back = line.editor || self.prompts.knows(&line.prompt) || prompt::looks_like_prompt(&line.prompt);
         if prompt_back && !self.continues(&line.prompt) {
             self.close(Some(&line.prompt));
+        } else if let Some(running) = self.running.as_mut().filter(|_| prompt_back) {
+            running.capture.stop();
+            running.continued = true;
         }
         self.screen.keep_from(Some(line.start.row));
         self.line = Some(line);
@@ -85,7 +108,16 @@ impl Tracker {
                 self.ahead = None;
             }
         }
+        if self.editing {
+            // fish begins to edit again without having ended: what it read was for a command of its own
+            if let Some(text) = self.snapshot.as_ref().map(|s| s.1.clone()) {
+                let ended = self.line.as_ref().map_or(1, |l| l.ended_by(&text));
+                self.echo.judge(Judgement { text: &text, ends: ended }, &self.screen);
+                self.gestures.pop_front();
+            }
+        }
         self.drop_line();
+        self.owed_line_feed = false;
         self.editing = true;
         if let Some(running) = self.running.as_mut() {
             running.ended.get_or_insert(at);
@@ -101,6 +133,8 @@ impl Tracker {
         self.editing = false;
         let cursor = self.screen.cursor();
         let snapshot = self.snapshot.take().filter(|(after, _)| after.row == cursor.row && cursor.col == 0);
+        // zsh leaves its editor first and then goes to the next row
+        let owed = snapshot.is_none();
         let end = match snapshot {
             Some(_) => cursor.row.saturating_sub(1),
             None => self.last_row_of_line(),
@@ -112,7 +146,8 @@ impl Tracker {
             (_, None) => String::new(),
         };
         self.next_ahead();
-        self.hand_over(at, line, text, true);
+        self.owed_line_feed = owed;
+        self.hand_over(at, line, text);
     }
 
     fn ahead_first(&self) -> Option<String> {
@@ -120,6 +155,7 @@ impl Tracker {
     }
 
     fn next_ahead(&mut self) {
+        self.ahead_shown &= self.ahead.as_ref().is_some_and(|a| a.matches('\n').count() > 1);
         if let Some(ahead) = self.ahead.take() {
             let rest = ahead.split_once('\n').map_or("", |(_, rest)| rest);
             if self.gestures.len() > 1 || !rest.is_empty() {
@@ -150,6 +186,12 @@ impl Tracker {
     /// A line feed is about to answer Return or Ctrl-C.
     pub(super) fn before_line_feed(&mut self, at: u64) {
         let cursor = self.screen.cursor();
+        if std::mem::take(&mut self.owed_line_feed) {
+            if let Some(running) = self.running.as_mut() {
+                running.capture.restart();
+            }
+            return;
+        }
         let Some(front) = self.gestures.iter().find(|g| !g.answered).copied() else { return };
         if self.editing {
             if let Some(line) = &self.line {
@@ -182,11 +224,11 @@ impl Tracker {
             if let Some(front) = self.gestures.iter_mut().find(|g| !g.answered) {
                 front.answered = true;
             }
-            self.echo.judge(Judgement { text: &text, editor: false }, &self.screen);
+            self.echo.judge(Judgement { text: &text, ends: 1 }, &self.screen);
             self.drop_line();
             return;
         }
-        self.hand_over(at, Some(line), text, false);
+        self.hand_over(at, Some(line), text);
     }
 
     /// A line feed where no line is known: was it a line typed ahead that now stands behind its prompt?
@@ -203,15 +245,21 @@ impl Tracker {
         if let Some(start) = self.prompts.on_row(&self.screen, top) {
             let line = Line::at(&self.screen, start, false);
             let text = line::read(&self.screen, &line, &self.prompts, row).1;
+            // without a line editor the text was shown when it was typed and does not come again
+            let ahead = self.ahead_first().filter(|a| self.ahead_shown && crate::echo::squeeze(a) != crate::echo::squeeze(&text));
+            let text = ahead.unwrap_or(text);
             if !text.trim().is_empty() {
                 self.next_ahead();
-                self.hand_over(at, Some(line), text, false);
+                self.hand_over(at, Some(line), text);
             }
+        } else if let Some(ahead) = self.ahead_first() {
+            let shown = self.screen.row(row).map(|r| r.text(0, usize::MAX)).unwrap_or_default();
+            self.ahead_shown |= crate::echo::squeeze(&shown).ends_with(&crate::echo::squeeze(&ahead));
         }
     }
 
     /// A line left the person's hands: decides whether it is a command.
-    fn hand_over(&mut self, at: u64, line: Option<Line>, text: String, editor: bool) {
+    fn hand_over(&mut self, at: u64, line: Option<Line>, text: String) {
         let interrupted = text.trim_end().ends_with("^C") && self.gestures.iter().any(|g| g.interrupt);
         let front = self.gestures.front().copied();
         if interrupted {
@@ -228,7 +276,11 @@ impl Tracker {
             }
             Some(_) => {}
         }
-        self.echo.judge(Judgement { text: &text, editor }, &self.screen);
+        let ends = line.as_ref().map_or(1, |l| l.ended_by(&text));
+        for _ in 1..ends {
+            self.gestures.pop_front();
+        }
+        self.echo.judge(Judgement { text: &text, ends }, &self.screen);
         self.drop_line();
         let Some(line) = line else { return };
         if prompt::is_bullets(&text) && line.typed_first().is_none_or(|t| t.trim() != text.trim()) {
@@ -244,11 +296,15 @@ impl Tracker {
                 running.text.push_str(&text);
             }
             running.ended = None;
-            running.at = at;
+            running.handed = at;
             running.capture.restart();
             return;
         }
         self.prompts.learn(&line);
+        if !self.gestures.is_empty() && self.ahead.is_none() {
+            // more lines were sent with this one; the next key is not the first of its line
+            self.ahead = Some(line.typed().and_then(|t| t.split_once('\n')).map(|t| t.1.to_owned()).unwrap_or_default());
+        }
         let text = text.trim();
         if text.is_empty() {
             return;
@@ -256,9 +312,11 @@ impl Tracker {
         self.last_text = text.chars().take(400).collect();
         self.running = Some(Running {
             at,
+            handed: at,
             text: text.to_owned(),
             prompt: line.prompt,
             announced: false,
+            continued: false,
             ended: None,
             capture: Capture::default(),
             inside: self.screen.alternate(),
@@ -267,7 +325,8 @@ impl Tracker {
 
     /// A line was given up with Ctrl-C, and with it the unfinished command that it continued.
     fn abandon(&mut self, line: Option<Line>, text: &str) {
-        self.echo.judge(Judgement { text, editor: true }, &self.screen);
+        let ends = line.as_ref().map_or(1, |l| l.ended_by(text));
+        self.echo.judge(Judgement { text, ends }, &self.screen);
         self.drop_line();
         self.ahead = None;
         if line.is_some_and(|l| self.continues(&l.prompt)) {
@@ -278,7 +337,8 @@ impl Tracker {
     /// Is this prompt the one for the rest of the command that was handed over last?
     fn continues(&self, left: &str) -> bool {
         let Some(running) = self.running.as_ref().filter(|r| !r.announced) else { return false };
-        if !prompt::continues(left, &running.prompt, &running.text) {
+        let other = left.trim() != running.prompt.trim() && self.prompts.knows(left);
+        if other || !prompt::continues(left, &running.prompt, &running.text) {
             return false;
         }
         // anything printed in between means that the command ran
@@ -307,9 +367,8 @@ impl Tracker {
             return;
         }
         let _ = at;
-        if let Some(running) = self.running.as_mut().filter(|r| !r.announced && r.capture.has_line()) {
-            running.announced = true;
-            self.events.push_back(Tracked::CommandStarted { at_us: running.at, text: running.text.clone() });
+        if self.running.as_ref().is_some_and(|r| !r.announced && r.capture.has_line()) {
+            self.announce();
         }
     }
 
@@ -325,14 +384,14 @@ impl Tracker {
     }
 
     /// A multiplexer moved the cursor away without a line feed that could be watched.
-    fn left_row_in_multiplexer(&mut self, at: u64) {
+    pub(super) fn left_row_in_multiplexer(&mut self, at: u64) {
         if !self.gestures.iter().any(|g| !g.answered) {
             return;
         }
         let Some(line) = self.line.take() else { return };
         let text = line::read(&self.screen, &line, &self.prompts, line.start.row).1;
         if self.prompt_ok(&line.prompt) {
-            self.hand_over(at, Some(line), text, false);
+            self.hand_over(at, Some(line), text);
         } else {
             self.gestures.pop_front();
             self.drop_line();
@@ -344,30 +403,38 @@ impl Tracker {
         let quiet = at.saturating_sub(self.last_output) >= 500_000;
         let left = self.left_of_cursor();
         let continues = self.continues(&left);
-        let Some(running) = self.running.as_mut() else { return };
-        if !running.announced && !continues && at.saturating_sub(running.at) >= ANNOUNCE_US {
-            running.announced = true;
-            self.events.push_back(Tracked::CommandStarted { at_us: running.at, text: running.text.clone() });
+        let Some(running) = self.running.as_ref() else { return };
+        let editing_on = running.continued && self.line.is_some();
+        if !running.announced && !continues && !editing_on && at.saturating_sub(running.handed) >= ANNOUNCE_US {
+            self.announce();
         }
         if quiet && self.line.is_none() && !self.editing && !continues && self.prompts.knows(&left) {
             self.close(Some(&left));
         }
     }
 
+    /// Tells that the running command runs, once.
+    fn announce(&mut self) {
+        if let Some(running) = self.running.as_mut().filter(|r| !r.announced) {
+            running.announced = true;
+            // the empty line that ends a block belongs to it, but says nothing
+            running.text.truncate(running.text.trim_end().len());
+            self.events.push_back(Tracked::CommandStarted { at_us: running.at, text: running.text.clone() });
+        }
+    }
+
     /// The running command ended; `prompt` stands left of the cursor if its prompt was printed already.
     pub(super) fn close(&mut self, prompt: Option<&str>) {
+        self.announce();
         let Some(running) = self.running.take() else { return };
         let end = running.ended.or(prompt.map(|_| self.last_output));
         let (output, truncated) = if running.inside { (String::new(), false) } else { running.capture.text(prompt) };
-        if !running.announced {
-            self.events.push_back(Tracked::CommandStarted { at_us: running.at, text: running.text.clone() });
-        }
         self.events.push_back(Tracked::Command {
             at_us: running.at,
             text: running.text,
             output,
             truncated,
-            duration_us: end.map(|end| end.saturating_sub(running.at)),
+            duration_us: end.map(|end| end.saturating_sub(running.handed)),
         });
     }
 
