@@ -15,7 +15,7 @@ use store::Store;
 use vault::{MasterKey, Vault};
 
 use super::{door::Doors, lock::DataDir};
-use crate::config::{Config, Secrets};
+use crate::config::{Config, Secrets, WebTls};
 
 /// A first password shorter than this is refused; between this and the password rules it is a warning.
 const SHORTEST_FIRST_PASSWORD: usize = 8;
@@ -35,7 +35,7 @@ pub struct Node {
     /// Recordings.
     pub spool: Spool,
     /// Signs the audit chain.
-    pub checkpointer: Checkpointer,
+    pub checkpointer: Arc<Checkpointer>,
     /// The API.
     pub router: Router,
     /// The one-time link token for the first administrator, when no password was given.
@@ -96,6 +96,7 @@ impl Node {
         super::private_dir(&data.join("audit"))?;
         let checkpoints = data.join("audit/checkpoints.jsonl");
         let checkpointer = Checkpointer::start(store.clone(), authority, &node_id, key.clone(), checkpoints, clock.clone()).await.context("the audit chain cannot be continued")?;
+        let checkpointer = Arc::new(checkpointer);
 
         let bus: Arc<dyn Bus> = Arc::new(LocalBus::default());
         let registry = Registry::default();
@@ -129,7 +130,9 @@ impl Node {
             node_id,
             node_key: Arc::new(key),
             trusted_proxies: config.trusted_proxies.clone(),
+            checkpointer: Arc::downgrade(&checkpointer),
             metrics,
+            secure_cookies: config.web_tls != WebTls::Off,
         });
         Ok(Node { dir, store, authority, control, registry, spool, checkpointer, router: rest::router(app), setup })
     }
@@ -137,7 +140,15 @@ impl Node {
     /// Flushes and closes in the order that keeps the evidence: recordings, then the signed head of the chain, then the database.
     pub async fn close(self) {
         self.spool.shutdown().await;
-        self.checkpointer.stop().await;
+        match Arc::try_unwrap(self.checkpointer) {
+            Ok(checkpointer) => checkpointer.stop().await,
+            // A request still holds it: sign what there is; the task ends with the process.
+            Err(checkpointer) => {
+                if let Err(e) = checkpointer.sign_now().await {
+                    tracing::error!(error = %e, "the last audit entries could not be signed; the next start signs them");
+                }
+            }
+        }
         self.store.node(self.authority).close().await;
     }
 }

@@ -132,7 +132,7 @@ impl Web {
     ///
     /// # Errors
     /// The socket cannot be made.
-    pub fn local(self, path: &Path, owner: u32) -> anyhow::Result<impl Future<Output = ()>> {
+    pub fn local(self, path: &Path, owner: u32) -> anyhow::Result<impl Future<Output = ()> + use<>> {
         // The lock on the data directory is held, so a socket that is there is a left-over.
         match std::fs::remove_file(path) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e).with_context(|| format!("cannot replace {}", path.display())),
