@@ -138,13 +138,17 @@ impl Desk {
                 "key": attempt.key.map(|k| k.to_string()), "agent": self.user_agent,
             }),
         };
-        auth.backend().log(LogBatch { audit: vec![event], logins: vec![log], ..Default::default() }).await?;
-        if let (true, Some(user)) = (attempt.is_success(), user) {
-            // bookkeeping for people's eyes; the evidence above is what counts
-            if let Err(error) = auth.backend().touch_login(user.id, attempt.key, at).await {
-                tracing::warn!(%error, user = %user.username, "last login not noted");
-            }
+        let batch = LogBatch { audit: vec![event], logins: vec![log], ..Default::default() };
+        let Some(user) = user.filter(|_| attempt.is_success()) else {
+            auth.backend().log(batch).await?;
+            return Ok(());
+        };
+        // side by side, so that the store's writer makes them one transaction; the evidence is what counts
+        let (written, noted) = tokio::join!(auth.backend().log(batch), auth.backend().touch_login(user.id, attempt.key, at));
+        if let Err(error) = noted {
+            tracing::warn!(%error, user = %user.username, "last login not noted");
         }
+        written?;
         Ok(())
     }
 }

@@ -4,30 +4,27 @@
 use std::{sync::Arc, thread, time::Duration};
 
 use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version};
-use tokio::{
-    sync::{OnceCell, Semaphore},
-    task, time,
-};
+use tokio::{sync::Semaphore, task, time};
 use zeroize::Zeroizing;
 
 use crate::{AuthnError, MAX_PASSWORD, Result};
 
 /// KiB of memory, passes, lanes.
 const COST: (u32, u32, u32) = (19 * 1024, 2, 1);
+/// What names that do not exist are compared with: it costs the same, and what it answers is not looked at.
+const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdCBvZiBub2JvZHkhIQ$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 /// Longest wait for a processor; a flood of attempts must not pile up for ever.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Hashes and verifies passwords.
 pub(crate) struct Hasher {
     slots: Arc<Semaphore>,
-    /// A hash of nothing anybody knows, for names that do not exist.
-    nobody: OnceCell<String>,
 }
 
 impl Default for Hasher {
     fn default() -> Self {
         let slots = thread::available_parallelism().map_or(2, |n| n.get().clamp(1, 8));
-        Self { slots: Arc::new(Semaphore::new(slots)), nobody: OnceCell::new() }
+        Self { slots: Arc::new(Semaphore::new(slots)) }
     }
 }
 
@@ -50,22 +47,10 @@ impl Hasher {
     /// Whether the password belongs to the hash. With no hash it takes as long and answers `false`.
     pub(crate) async fn verify(&self, password: &str, hash: Option<&str>) -> Result<bool> {
         let known = hash.is_some() && password.len() <= MAX_PASSWORD;
-        let hash = match hash {
-            Some(h) => h.to_owned(),
-            None => self.nobody().await?.to_owned(),
-        };
+        let hash = hash.unwrap_or(NOBODY).to_owned();
         let password = Zeroizing::new(password.bytes().take(MAX_PASSWORD).collect::<Vec<u8>>());
         let same = self.run(move || Ok(argon2id()?.verify_password(&password, hash.as_str()).is_ok())).await?;
         Ok(same && known)
-    }
-
-    /// Makes the dummy hash early, so that the first unknown name is not slower than the others.
-    pub(crate) async fn nobody(&self) -> Result<&str> {
-        let made = self.nobody.get_or_try_init(|| async {
-            let random = Zeroizing::new(hex::encode(*crate::random32()?));
-            self.hash(&random).await
-        });
-        Ok(made.await?.as_str())
     }
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
@@ -102,6 +87,15 @@ mod tests {
         assert!(!hasher.verify("correct horse", None).await.unwrap());
         assert!(!hasher.verify("correct horse", Some("not a hash")).await.unwrap());
         assert_ne!(hash, hasher.hash("correct horse").await.unwrap());
+    }
+
+    #[test]
+    fn nobody_is_hashed_with_the_cost_of_everybody() {
+        let hash = argon2::PasswordHash::new(NOBODY).unwrap();
+        let params = Params::try_from(&hash).unwrap();
+
+        assert_eq!((params.m_cost(), params.t_cost(), params.p_cost()), COST);
+        assert!(argon2id().unwrap().verify_password(b"", NOBODY).is_err());
     }
 
     #[tokio::test]

@@ -1,7 +1,10 @@
 //! SSH public keys as people paste them (`ssh-ed25519 AAAA… comment`) and as the wire carries them (RFC 4253 §6.6,
 //! RFC 5656, RFC 8709, OpenSSH PROTOCOL.u2f). Keys are compared by their wire form, never by their text.
 
-use base64::{Engine as _, engine::general_purpose::{STANDARD, STANDARD_NO_PAD}};
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, STANDARD_NO_PAD},
+};
 use sha2::{Digest as _, Sha256};
 
 /// Longest accepted line: an RSA-16384 key has about 2,800 characters.
@@ -103,12 +106,7 @@ pub fn parse(line: &str) -> Result<ParsedKey, KeyError> {
 }
 
 const ACCEPTED: [&str; 7] = [
-    "ssh-ed25519",
-    "ecdsa-sha2-nistp256",
-    "ecdsa-sha2-nistp384",
-    "ecdsa-sha2-nistp521",
-    "ssh-rsa",
-    "sk-ssh-ed25519@openssh.com",
+    "ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa", "sk-ssh-ed25519@openssh.com",
     "sk-ecdsa-sha2-nistp256@openssh.com",
 ];
 

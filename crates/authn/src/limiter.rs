@@ -172,7 +172,11 @@ impl Authenticator {
             Counter::First => "user",
             Counter::Second => "mfa",
         };
-        self.backend().clear_failures(&key(scope, &who.username)).await?;
+        let (key, window) = (key(scope, &who.username), self.settings().lockout.window_s.max(60));
+        // mostly there is nothing to forget, and reading is much cheaper than writing
+        if self.backend().failures(&key, self.now(), window).await? > 0 {
+            self.backend().clear_failures(&key).await?;
+        }
         Ok(())
     }
 

@@ -202,13 +202,8 @@ impl Authenticator {
         row.need_update_password = must_change;
         row.meta.updated_by.clone_from(&by.display);
         row.meta.date_updated = now;
-        let log = PasswordChangeLog {
-            id: Id::generate(),
-            user: display(user),
-            change_by: by.display.clone(),
-            remote_addr: by.client.to_owned(),
-            datetime: now,
-        };
+        let log =
+            PasswordChangeLog { id: Id::generate(), user: display(user), change_by: by.display.clone(), remote_addr: by.client.to_owned(), datetime: now };
         let audit = AuditEvent {
             kind: "user.password_changed".into(),
             org: None,

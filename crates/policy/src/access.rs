@@ -192,8 +192,8 @@ pub(crate) struct Allowed {
 
 fn effect(user: Id<User>, f: &Facts<'_>, rule: &AssetPermission, rule_nodes: &[NodeKey], now: Time) -> RuleEffect {
     let names_person = rule.users.contains(&user) || rule.user_groups.iter().any(|g| f.groups.contains(g));
-    let covers_asset = rule.org == f.asset.org
-        && (rule.assets.contains(&f.asset.id) || rule_nodes.iter().any(|rn| f.asset_nodes.iter().any(|an| rn.covers(an))));
+    let covers_asset =
+        rule.org == f.asset.org && (rule.assets.contains(&f.asset.id) || rule_nodes.iter().any(|rn| f.asset_nodes.iter().any(|an| rn.covers(an))));
     match () {
         () if !names_person => RuleEffect::OtherPeople,
         () if !covers_asset => RuleEffect::OtherAssets,

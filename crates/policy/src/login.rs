@@ -12,12 +12,17 @@
 //! INVARIANT: an identity is minted in exactly one place ([`Login::finish`]), after the evidence was written.
 //! INVARIANT: while a step runs the state is `Over`; a step that is dropped half-way ends the login.
 
-use std::future::Future;
+mod checks;
+
+use std::fmt;
 
 use model::{Id, MessagePair, MfaLevel, PublicKey, Time, User, UserSource};
-use zeroize::Zeroize as _;
+use zeroize::{Zeroize as _, Zeroizing};
 
-use crate::{Identity, password::Violation};
+use crate::Identity;
+
+use checks::Answer;
+pub use checks::{Attempt, Checks, Counted, Counter, LoginFacts, MfaPolicy, Trouble};
 
 /// Wrong first factors in one login before it is over.
 pub const FIRST_TRIES: u32 = 6;
@@ -48,8 +53,8 @@ impl Drop for Factor {
     }
 }
 
-/// What is still missing.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What is still missing. `Debug` shows no seed.
+#[derive(Clone, PartialEq, Eq)]
 pub enum Need {
     /// A first factor: password.
     Password,
@@ -71,6 +76,18 @@ pub enum Need {
     },
 }
 
+impl fmt::Debug for Need {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Need::Password => f.write_str("Password"),
+            Need::PublicKey => f.write_str("PublicKey"),
+            Need::Otp => f.write_str("Otp"),
+            Need::EnrolOtp { .. } => f.write_str("EnrolOtp([secret])"),
+            Need::NewPassword { reason } => write!(f, "NewPassword({reason})"),
+        }
+    }
+}
+
 /// Where a login stands after a step.
 #[derive(Debug)]
 pub enum Step {
@@ -87,111 +104,6 @@ pub enum Step {
     Refused(MessagePair),
 }
 
-/// Who needs a second factor, beside what the person's row says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum MfaPolicy {
-    /// Only those whose row says so.
-    #[default]
-    PerUser,
-    /// Administrators as well.
-    Admins,
-    /// Everybody.
-    Everybody,
-}
-
-/// The person as the store knows him now. `None` for the user when there is none of that name.
-#[derive(Debug, Clone)]
-pub struct LoginFacts {
-    /// The row.
-    pub user: User,
-    /// A password is set.
-    pub has_password: bool,
-    /// The password is older than the rules allow.
-    pub password_expired: bool,
-    /// An authenticator is bound.
-    pub has_otp: bool,
-    /// A setup link is open and nobody has used it.
-    pub setup_open: bool,
-    /// Holds a role that administers.
-    pub is_admin: bool,
-}
-
-/// The check could not be made (database down, no randomness). The login ends without an answer.
-#[derive(Debug)]
-pub struct Trouble(pub MessagePair);
-
-/// Which counter an attempt falls under.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Counter {
-    /// First factors, by login name and by address.
-    First,
-    /// Second factors, by login name.
-    Second,
-}
-
-/// What a failure led to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Counted {
-    /// Failures left before the lock; 0 = this one locked.
-    pub left: u32,
-    /// Minutes the lock lasts, when there is one.
-    pub minutes: u32,
-}
-
-/// One attempt, for the login log and the audit chain.
-#[derive(Debug, Clone)]
-pub struct Attempt {
-    /// The person, if there is one.
-    pub user: Option<User>,
-    /// `password`, `publickey`, `otp`, …: what was presented last.
-    pub backend: &'static str,
-    /// The key, for a login by public key.
-    pub key: Option<Id<PublicKey>>,
-    /// Whether a second factor took part.
-    pub mfa: MfaLevel,
-    /// Stable reason code; empty on success.
-    pub reason: &'static str,
-}
-
-impl Attempt {
-    /// Whether somebody got in.
-    pub fn is_success(&self) -> bool {
-        self.reason.is_empty()
-    }
-}
-
-type Answer<T> = std::result::Result<T, Trouble>;
-
-/// What the machine needs to have checked. Implemented by `authn`; each method is one question about the present.
-pub trait Checks: Send {
-    /// The present moment.
-    fn now(&self) -> Time;
-    /// Whose second factor the installation asks for.
-    fn mfa_policy(&self) -> MfaPolicy;
-    /// The person as he is now.
-    fn facts(&mut self) -> impl Future<Output = Answer<Option<LoginFacts>>> + Send;
-    /// Minutes until the lock of this counter ends, if there is one.
-    fn locked(&mut self, counter: Counter) -> impl Future<Output = Answer<Option<u32>>> + Send;
-    /// Whether the password is the person's. `None`: nobody to compare with, but it must take as long.
-    fn password(&mut self, user: Option<&User>, password: &str) -> impl Future<Output = Answer<bool>> + Send;
-    /// The person's active key that equals the proved one.
-    fn key(&mut self, user: &User, openssh: &str) -> impl Future<Output = Answer<Option<Id<PublicKey>>>> + Send;
-    /// Whether the code is right now and was not used before.
-    fn otp(&mut self, user: &User, code: &str) -> impl Future<Output = Answer<bool>> + Send;
-    /// A fresh seed: `(otpauth URI, base32)`. Kept by the implementation until [`Checks::enrol`]; the same for the whole login.
-    fn new_seed(&mut self, user: &User) -> impl Future<Output = Answer<(String, String)>> + Send;
-    /// If the code belongs to the fresh seed, binds it and answers `true`.
-    fn enrol(&mut self, user: &User, code: &str) -> impl Future<Output = Answer<bool>> + Send;
-    /// Sets the new password, or says which rules it breaks.
-    fn set_password(&mut self, user: &User, password: &str) -> impl Future<Output = Answer<std::result::Result<(), Vec<Violation>>>> + Send;
-    /// Counts a failure.
-    fn failed(&mut self, counter: Counter) -> impl Future<Output = Answer<Counted>> + Send;
-    /// Forgets failures after the right factor.
-    fn passed(&mut self, counter: Counter) -> impl Future<Output = Answer<()>> + Send;
-    /// Writes the attempt to the login log and the audit chain; an error means it is not written.
-    fn record(&mut self, attempt: Attempt) -> impl Future<Output = Answer<()>> + Send;
-}
-
 /// What was proved so far. Only the machine makes one.
 #[derive(Debug, Clone)]
 struct Proved {
@@ -203,17 +115,21 @@ struct Proved {
     mfa: bool,
 }
 
-#[derive(Debug, Clone)]
 enum At {
     First,
     Otp(Proved),
-    Enrol(Proved, String, String),
+    Enrol(Proved, Seed),
     NewPassword(Proved, &'static str),
     Over,
 }
 
+/// URI and base32 of an authenticator that is being bound.
+struct Seed {
+    uri: Zeroizing<String>,
+    secret: Zeroizing<String>,
+}
+
 /// One login. See the module.
-#[derive(Debug)]
 pub struct Login {
     at: At,
     client: String,
@@ -231,7 +147,7 @@ impl Login {
         match &self.at {
             At::First => vec![Need::PublicKey, Need::Password],
             At::Otp(_) => vec![Need::Otp],
-            At::Enrol(_, uri, secret) => vec![Need::EnrolOtp { uri: uri.clone(), secret: secret.clone() }],
+            At::Enrol(_, seed) => vec![Need::EnrolOtp { uri: seed.uri.to_string(), secret: seed.secret.to_string() }],
             At::NewPassword(_, reason) => vec![Need::NewPassword { reason }],
             At::Over => Vec::new(),
         }
@@ -250,7 +166,7 @@ impl Login {
             (At::First, Factor::Password(p)) => self.first(Shown::Password(p), checks).await,
             (At::First, Factor::ProvedKey(k)) => self.first(Shown::Key(k), checks).await,
             (At::Otp(proved), Factor::Otp(code)) => self.second(proved, None, code, checks).await,
-            (At::Enrol(proved, uri, secret), Factor::EnrolOtp(code)) => self.second(proved, Some((uri, secret)), code, checks).await,
+            (At::Enrol(proved, seed), Factor::EnrolOtp(code)) => self.second(proved, Some(seed), code, checks).await,
             (At::NewPassword(proved, reason), Factor::NewPassword(p)) => self.new_password(proved, reason, p, checks).await,
             (at, _) => Ok(self.out_of_turn(at)),
         };
@@ -339,12 +255,12 @@ impl Login {
             At::Otp(proved)
         } else {
             let (uri, secret) = checks.new_seed(&facts.user).await?;
-            At::Enrol(proved, uri, secret)
+            At::Enrol(proved, Seed { uri: Zeroizing::new(uri), secret: Zeroizing::new(secret) })
         };
         Ok(Step::Need { any_of: self.needs(), retry })
     }
 
-    async fn second<C: Checks>(&mut self, mut proved: Proved, seed: Option<(String, String)>, code: &str, checks: &mut C) -> Answer<Step> {
+    async fn second<C: Checks>(&mut self, mut proved: Proved, seed: Option<Seed>, code: &str, checks: &mut C) -> Answer<Step> {
         let facts = match self.still(&proved, checks).await? {
             Ok(facts) => facts,
             Err(step) => return Ok(step),
@@ -375,7 +291,7 @@ impl Login {
             return Ok(refused("login.otp_wrong", "too many wrong codes in one login"));
         }
         self.at = match seed {
-            Some((uri, secret)) => At::Enrol(proved, uri, secret),
+            Some(seed) => At::Enrol(proved, seed),
             None => At::Otp(proved),
         };
         Ok(Step::Need { any_of: self.needs(), retry: Some(MessagePair::new("login.otp_wrong", "wrong or used code")) })

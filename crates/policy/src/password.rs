@@ -175,13 +175,7 @@ fn is_repetition(s: &str) -> bool {
 /// Made of runs along the alphabet, the digits or a keyboard row, none shorter than three: `123456789012`, `qwertyasdfgh`.
 fn is_walk(s: &str) -> bool {
     const ROWS: [&str; 8] = [
-        "abcdefghijklmnopqrstuvwxyz",
-        "01234567890123456789",
-        "qwertyuiop",
-        "asdfghjkl",
-        "zxcvbnm",
-        "1qaz2wsx3edc4rfv5tgb6yhn7ujm8ik",
-        "!@#$%^&*()",
+        "abcdefghijklmnopqrstuvwxyz", "01234567890123456789", "qwertyuiop", "asdfghjkl", "zxcvbnm", "1qaz2wsx3edc4rfv5tgb6yhn7ujm8ik", "!@#$%^&*()",
         "qazwsxedcrfvtgbyhnujmikolp",
     ];
     let chars: Vec<char> = s.chars().collect();
@@ -203,25 +197,26 @@ fn is_walk(s: &str) -> bool {
 
 /// Words that make a password guessable when little else is in it.
 const WORDS: &[&str] = &[
-    "password", "passwort", "motdepasse", "passphrase", "changeme", "changemenow", "changethis", "letmein", "letmeinnow", "welcome", "welcomeback",
-    "admin", "administrator", "adminadmin", "root", "rootroot", "toor", "superuser", "sysadmin", "superadmin", "manager", "operator", "guest", "default",
-    "rampart", "jumpserver", "bastion", "secret", "topsecret", "security", "secure", "qwerty", "qwertyuiop", "asdfghjkl", "zxcvbnm", "qwertz", "azerty",
-    "iloveyou", "iloveyousomuch", "monkey", "dragon", "sunshine", "princess", "football", "baseball", "basketball", "superman", "batman", "trustno",
-    "master", "shadow", "michael", "jordan", "jennifer", "hunter", "killer", "whatever", "starwars", "computer", "internet", "server", "database",
-    "oracle", "mysql", "postgres", "linux", "windows", "microsoft", "google", "cisco", "huawei", "samsung", "summer", "winter", "spring", "autumn",
-    "monday", "january", "company", "testing", "test", "tester", "testtest", "temp", "temporary", "demo", "example", "login", "user", "username",
-    "passpass", "pass", "passw", "mypassword", "yourpassword", "thisismypassword", "newpassword", "passwordpassword", "nopassword", "qwertyqwerty",
-    "correcthorsebatterystaple", "woaini", "wodemima", "mima", "aini",
+    "password", "passwort", "motdepasse", "passphrase", "changeme", "changemenow", "changethis", "letmein", "letmeinnow", "welcome", "welcomeback", "admin",
+    "administrator", "adminadmin", "root", "rootroot", "toor", "superuser", "sysadmin", "superadmin", "manager", "operator", "guest", "default", "rampart",
+    "jumpserver", "bastion", "secret", "topsecret", "security", "secure", "qwerty", "qwertyuiop", "asdfghjkl", "zxcvbnm", "qwertz", "azerty", "iloveyou",
+    "iloveyousomuch", "monkey", "dragon", "sunshine", "princess", "football", "baseball", "basketball", "superman", "batman", "trustno", "master", "shadow",
+    "michael", "jordan", "jennifer", "hunter", "killer", "whatever", "starwars", "computer", "internet", "server", "database", "oracle", "mysql", "postgres",
+    "linux", "windows", "microsoft", "google", "cisco", "huawei", "samsung", "summer", "winter", "spring", "autumn", "monday", "january", "company", "testing",
+    "test", "tester", "testtest", "temp", "temporary", "demo", "example", "login", "user", "username", "passpass", "pass", "passw", "mypassword",
+    "yourpassword", "thisismypassword", "newpassword", "passwordpassword", "nopassword", "qwertyqwerty", "correcthorsebatterystaple", "woaini", "wodemima",
+    "mima", "aini",
 ];
 
 /// Well-known passwords that none of the patterns above finds.
 const COMMON: &[&str] = &[
-    "1q2w3e4r5t6y", "1q2w3e4r5t", "1q2w3e4r", "q1w2e3r4t5y6", "q1w2e3r4t5", "zaq12wsxcde3", "zaq12wsx", "zaq1xsw2cde3", "1qaz2wsx3edc", "1qaz@wsx#edc", "1qaz@wsx3edc", "!qaz2wsx#edc",
-    "!qaz@wsx#edc", "qwe123qwe123", "qweasdzxc123", "asd123asd123", "abc123abc123", "abcd1234abcd", "abcd12345678", "a1b2c3d4e5f6", "aa123456789",
-    "a123456789a", "123456789abc", "123456abcdef", "1234qwerasdf", "1234qwerasdfzxcv", "147258369147", "147258369", "159753456852", "741852963741", "741852963",
-    "p@ssw0rd1234", "p@ssw0rd", "pa$$w0rd", "pa$$word1234", "passw0rd", "admin123456", "admin@123456", "root@1234567", "huawei@12345", "q123456789",
-    "5201314520", "520131420", "woaini520131", "1123581321345589", "3141592653589", "314159265358", "112233445566", "123123123123", "121212121212", "789456123",
-    "789456123000", "987654321abc", "00112233445566", "10203040506070", "monkey123456", "dragon123456", "iloveyou1234", "letmein12345", "welcome12345", "changeme1234",
+    "1q2w3e4r5t6y", "1q2w3e4r5t", "1q2w3e4r", "q1w2e3r4t5y6", "q1w2e3r4t5", "zaq12wsxcde3", "zaq12wsx", "zaq1xsw2cde3", "1qaz2wsx3edc", "1qaz@wsx#edc",
+    "1qaz@wsx3edc", "!qaz2wsx#edc", "!qaz@wsx#edc", "qwe123qwe123", "qweasdzxc123", "asd123asd123", "abc123abc123", "abcd1234abcd", "abcd12345678",
+    "a1b2c3d4e5f6", "aa123456789", "a123456789a", "123456789abc", "123456abcdef", "1234qwerasdf", "1234qwerasdfzxcv", "147258369147", "147258369",
+    "159753456852", "741852963741", "741852963", "p@ssw0rd1234", "p@ssw0rd", "pa$$w0rd", "pa$$word1234", "passw0rd", "admin123456", "admin@123456",
+    "root@1234567", "huawei@12345", "q123456789", "5201314520", "520131420", "woaini520131", "1123581321345589", "3141592653589", "314159265358",
+    "112233445566", "123123123123", "121212121212", "789456123", "789456123000", "987654321abc", "00112233445566", "10203040506070", "monkey123456",
+    "dragon123456", "iloveyou1234", "letmein12345", "welcome12345", "changeme1234",
 ];
 
 #[cfg(test)]
@@ -234,7 +229,8 @@ mod tests {
 
     #[test]
     fn a_long_sentence_is_a_good_password() {
-        for good in ["seven green bicycles", "tK9#vv2!mQpz", "Grüße aus dem Münsterland", "我们在山上看见了七只白色的鹿呢", "moving.Rusty-lamp77"] {
+        for good in ["seven green bicycles", "tK9#vv2!mQpz", "Grüße aus dem Münsterland", "我们在山上看见了七只白色的鹿呢", "moving.Rusty-lamp77"]
+        {
             assert_eq!(broken(good), vec![], "{good}");
         }
     }
@@ -250,8 +246,9 @@ mod tests {
     #[test]
     fn what_everybody_tries_first_is_refused() {
         for bad in [
-            "password1234", "Passw0rd!2024", "P@ssw0rd2025!", "123456789012", "abcdefghijkl", "qwertyuiop123", "aaaaaaaaaaaaaa", "abababababab", "Administrator1!",
-            "changeme12345", "ChangeMe!!!!!", "987654321098", "Welcome2024!!", "passwordpassword", "qwertyasdfgh", "1qaz2wsx3edc4rfv", "adminadminadmin",
+            "password1234", "Passw0rd!2024", "P@ssw0rd2025!", "123456789012", "abcdefghijkl", "qwertyuiop123", "aaaaaaaaaaaaaa", "abababababab",
+            "Administrator1!", "changeme12345", "ChangeMe!!!!!", "987654321098", "Welcome2024!!", "passwordpassword", "qwertyasdfgh", "1qaz2wsx3edc4rfv",
+            "adminadminadmin",
         ] {
             assert!(broken(bad).contains(&Violation::Common), "{bad}");
         }

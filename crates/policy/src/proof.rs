@@ -26,7 +26,15 @@ pub struct Identity {
 
 impl Identity {
     pub(crate) fn mint(user: &User, client: &str, mfa: bool) -> Self {
-        Self { user: user.id, username: user.username.clone(), display: format!("{}({})", user.name, user.username), client: client.to_owned(), mfa, local_admin: false, _seal: () }
+        Self {
+            user: user.id,
+            username: user.username.clone(),
+            display: format!("{}({})", user.name, user.username),
+            client: client.to_owned(),
+            mfa,
+            local_admin: false,
+            _seal: (),
+        }
     }
     /// Who.
     pub fn user(&self) -> Id<User> {
@@ -81,7 +89,15 @@ impl Authority {
     }
     /// The local administrator: a process that proved by its kernel credentials that it is root or owns the data directory.
     pub fn local_admin(self) -> Identity {
-        Identity { user: User::ADMIN, username: "admin".into(), display: "Administrator(local)".into(), client: "local".into(), mfa: true, local_admin: true, _seal: () }
+        Identity {
+            user: User::ADMIN,
+            username: "admin".into(),
+            display: "Administrator(local)".into(),
+            client: "local".into(),
+            mfa: true,
+            local_admin: true,
+            _seal: (),
+        }
     }
     /// An identity that a valid API credential stands for. `user` must be the owner of the credential, checked valid.
     pub fn credential_holder(self, user: &User, client: &str, mfa: bool) -> Identity {
@@ -213,7 +229,11 @@ impl<A: Action> Granted<A> {
 
 impl<A: Action> fmt::Debug for Granted<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Granted").field("permission", &A::permission()).field("who", &self.who.display).field("decision", &self.decision).finish_non_exhaustive()
+        f.debug_struct("Granted")
+            .field("permission", &A::permission())
+            .field("who", &self.who.display)
+            .field("decision", &self.decision)
+            .finish_non_exhaustive()
     }
 }
 
@@ -280,7 +300,16 @@ impl Decider {
         let target = ConnectTarget { asset: facts.asset.clone(), account: ok.account, ..target };
         let (withdraw, live) = watch::channel(None);
         let scope = OrgScope { org: facts.asset.org };
-        let granted = Granted { who: who.clone(), scope, on: target, actions: ok.actions, expires: ok.expires, decision: Uuid::new_v4(), why: Some(ok.why), live: Some(live) };
+        let granted = Granted {
+            who: who.clone(),
+            scope,
+            on: target,
+            actions: ok.actions,
+            expires: ok.expires,
+            decision: Uuid::new_v4(),
+            why: Some(ok.why),
+            live: Some(live),
+        };
         Ok((granted, GrantWatch { withdraw }))
     }
 }

@@ -80,15 +80,13 @@ fn rules() -> impl Strategy<Value = RuleSpec> {
 
 fn specs() -> impl Strategy<Value = Spec> {
     let account = (0..ACCOUNTS.len(), any::<bool>(), prop::bool::weighted(0.8));
-    let asset = (any::<u8>(), prop::collection::vec(account, 1..6), prop::bool::weighted(0.9)).prop_map(|(nodes, accounts, active)| AssetSpec { nodes, accounts, active });
+    let asset = (any::<u8>(), prop::collection::vec(account, 1..6), prop::bool::weighted(0.9)).prop_map(|(nodes, accounts, active)| AssetSpec {
+        nodes,
+        accounts,
+        active,
+    });
     let user = || (prop::bool::weighted(0.9), prop::option::weighted(0.2, -2i64..3));
-    (
-        prop::collection::vec(0usize..8, 7),
-        any::<[u8; 3]>(),
-        (user(), user(), user()),
-        prop::collection::vec(asset, 1..3),
-        prop::collection::vec(rules(), 0..9),
-    )
+    (prop::collection::vec(0usize..8, 7), any::<[u8; 3]>(), (user(), user(), user()), prop::collection::vec(asset, 1..3), prop::collection::vec(rules(), 0..9))
         .prop_map(|(parents, groups, users, assets, rules)| Spec { parents, groups, users: [users.0, users.1, users.2], assets, rules })
 }
 
@@ -153,7 +151,14 @@ fn build(spec: &Spec) -> World {
     let groups: Vec<UserGroup> = spec
         .groups
         .iter()
-        .map(|mask| UserGroup { id: Id::builtin(uuid()), org: Org::DEFAULT, name: "g".into(), users: members(*mask), comment: String::new(), meta: meta.clone() })
+        .map(|mask| UserGroup {
+            id: Id::builtin(uuid()),
+            org: Org::DEFAULT,
+            name: "g".into(),
+            users: members(*mask),
+            comment: String::new(),
+            meta: meta.clone(),
+        })
         .collect();
 
     let platform = builtin_platforms(now)[0].id;

@@ -49,7 +49,9 @@ pub enum VaultError {
         mode: u32,
     },
     /// The data was sealed with another master key.
-    #[error("wrong master key: the data keys were wrapped by master key {expected}, the configured one is {found}; restore the right key (RAMPART_MASTER_KEY or the key file)")]
+    #[error(
+        "wrong master key: the data keys were wrapped by master key {expected}, the configured one is {found}; restore the right key (RAMPART_MASTER_KEY or the key file)"
+    )]
     WrongMasterKey {
         /// Public id of the key the data needs.
         expected: String,

@@ -9,7 +9,7 @@ use model::{AccountSecret, AuditEvent, Clock as _, Entity as _, Id, Query, Syste
 use store::{Change, KeyMaterial, StoreError, UnitOfWork};
 
 use crate::{
-    Aad, Algorithm, Field, MasterKey, Result, VaultError, Vault,
+    Aad, Algorithm, Field, MasterKey, Result, Vault, VaultError,
     keyring::{DataKey, Keyring},
 };
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use model::{Account, AccountSecret, Id, SecretType, Sealed, Time, User};
+use model::{Account, AccountSecret, Id, Sealed, SecretType, Time, User};
 use policy::{Authority, Granted, OpensSecret, action::Reveal};
 use store::Store;
 use tokio::sync::Mutex;
@@ -104,9 +104,8 @@ impl Vault {
         passphrase: Option<&Secret<String>>,
         (created_by, now): (&str, Time),
     ) -> Result<AccountSecret> {
-        let seal = |s: Option<&Secret<String>>, field| {
-            s.filter(|s| !s.is_empty()).map(|s| self.seal_for(&Aad::account(account.id, version, field), s)).transpose()
-        };
+        let seal =
+            |s: Option<&Secret<String>>, field| s.filter(|s| !s.is_empty()).map(|s| self.seal_for(&Aad::account(account.id, version, field), s)).transpose();
         Ok(AccountSecret {
             account: account.id,
             org: account.org,

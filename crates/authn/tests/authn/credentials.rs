@@ -1,6 +1,6 @@
 //! Tokens, the setup link, password changes, confirmation.
 
-use authn::{AuthnError, Authenticator};
+use authn::{Authenticator, AuthnError};
 use chrono::TimeDelta;
 use model::{MfaLevel, TokenKind, User};
 use policy::{
@@ -259,11 +259,10 @@ fn every_code_a_person_can_meet_has_a_sentence() {
         Violation::Reused(5),
     ];
     let keys = [KeyError::Format, KeyError::Private, KeyError::Options, KeyError::Kind, KeyError::Short(1024)].map(KeyError::code);
-    let login = [
-        "failed", "failed_last", "locked", "user_inactive", "user_expired", "otp_wrong", "password_expired", "password_must_change",
-    ]
-    .map(|c| format!("login.{c}"));
-    for code in violations.map(Violation::code).into_iter().chain(keys).chain(login.iter().map(String::as_str)).chain(["system.evidence", "system.unavailable"]) {
+    let login = ["failed", "failed_last", "locked", "user_inactive", "user_expired", "otp_wrong", "password_expired", "password_must_change"]
+        .map(|c| format!("login.{c}"));
+    for code in violations.map(Violation::code).into_iter().chain(keys).chain(login.iter().map(String::as_str)).chain(["system.evidence", "system.unavailable"])
+    {
         assert!(messages::exists(code), "{code}");
     }
     for v in violations {

@@ -153,5 +153,8 @@ async fn many_right_logins_at_once_all_get_in() {
     for l in logins {
         done(l.await.unwrap());
     }
-    assert_eq!(h.store.node(node()).failures(&store::AttemptKey { scope: "user", value: "alice".into() }, model::Clock::now(&*h.clock), 1800).await.unwrap(), 0);
+    assert_eq!(
+        h.store.node(node()).failures(&store::AttemptKey { scope: "user", value: "alice".into() }, model::Clock::now(&*h.clock), 1800).await.unwrap(),
+        0
+    );
 }
