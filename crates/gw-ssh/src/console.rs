@@ -97,28 +97,9 @@ impl Console {
     pub fn unread(&mut self, bytes: Vec<u8>) {
         self.unread = if self.unread.is_empty() { bytes.into() } else { [bytes.as_slice(), &self.unread].concat().into() };
     }
-    /// Gives the source back; what was put back is read from it first.
-    pub(crate) fn into_io(self) -> Box<dyn ConsoleIo> {
-        if self.unread.is_empty() { self.io } else { Box::new(Unread { first: Some(self.unread), io: self.io }) }
-    }
-}
-
-/// A source with something to read before it.
-struct Unread {
-    first: Option<Bytes>,
-    io: Box<dyn ConsoleIo>,
-}
-
-#[async_trait]
-impl ConsoleIo for Unread {
-    async fn read(&mut self) -> ConsoleEvent {
-        match self.first.take() {
-            Some(bytes) => ConsoleEvent::Bytes(bytes),
-            None => self.io.read().await,
-        }
-    }
-    async fn write(&mut self, bytes: &[u8]) -> Result<(), ConsoleClosed> {
-        self.io.write(bytes).await
+    /// What was put back and nobody read since.
+    pub(crate) fn take_unread(&mut self) -> Bytes {
+        std::mem::take(&mut self.unread)
     }
 }
 

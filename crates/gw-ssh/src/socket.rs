@@ -1,0 +1,214 @@
+//! The TCP stream under an SSH connection.
+//!
+//! The SSH library reads every packet in two small pieces; this stream serves them from one read of the kernel. The
+//! buffer lives only while bytes are in it, so an idle connection holds none. A [`Killer`] ends the stream from outside,
+//! also when the library is stuck in a write.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{Arc, OnceLock, Weak},
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+
+/// One read of the kernel: two full packets.
+const CHUNK: usize = 64 * 1024;
+/// Reads at least this large go straight to the reader.
+const DIRECT: usize = 16 * 1024;
+/// Longest identification line (RFC 4253 §4.2).
+const MAX_IDENT: usize = 255;
+/// How long sent bytes may stay unacknowledged before the kernel gives the peer up.
+const UNACKED: Duration = Duration::from_secs(100);
+
+/// Ends a socket from outside.
+#[derive(Debug, Clone)]
+pub struct Killer(Weak<TcpStream>);
+
+impl Killer {
+    /// Both directions end at once; whoever reads or writes wakes up.
+    pub fn kill(&self) {
+        if let Some(tcp) = self.0.upgrade() {
+            let _ = rustix::net::shutdown(&*tcp, rustix::net::Shutdown::Both);
+        }
+    }
+}
+
+/// What the peer calls its program, known once its first line arrived.
+pub type Ident = Arc<OnceLock<String>>;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Socket {
+    tcp: Arc<TcpStream>,
+    buffer: Vec<u8>,
+    taken: usize,
+    ident: Option<(Vec<u8>, Ident)>,
+}
+
+impl Socket {
+    /// Takes over a connected stream and sets its options.
+    pub fn new(tcp: TcpStream) -> (Self, Killer, Ident) {
+        let _ = tcp.set_nodelay(true);
+        let _ = rustix::net::sockopt::set_socket_keepalive(&tcp, true);
+        let _ = rustix::net::sockopt::set_tcp_user_timeout(&tcp, u32::try_from(UNACKED.as_millis()).unwrap_or(u32::MAX));
+        let tcp = Arc::new(tcp);
+        let killer = Killer(Arc::downgrade(&tcp));
+        let ident = Ident::default();
+        (Self { tcp, buffer: Vec::new(), taken: 0, ident: Some((Vec::new(), ident.clone())) }, killer, ident)
+    }
+
+    fn note_ident(&mut self, bytes: &[u8]) {
+        let Some((line, ident)) = &mut self.ident else { return };
+        for b in bytes {
+            if *b == b'\n' || line.len() >= MAX_IDENT {
+                let text: String = String::from_utf8_lossy(line).chars().filter(|c| !c.is_control()).take(MAX_IDENT).collect();
+                let _ = ident.set(text);
+                self.ident = None;
+                return;
+            }
+            line.push(*b);
+        }
+    }
+
+    fn serve_buffered(&mut self, out: &mut ReadBuf<'_>) -> bool {
+        let left = self.buffer.get(self.taken..).unwrap_or_default();
+        if left.is_empty() {
+            return false;
+        }
+        let n = left.len().min(out.remaining());
+        out.put_slice(left.get(..n).unwrap_or_default());
+        self.taken += n;
+        if self.taken >= self.buffer.len() {
+            self.buffer.clear();
+            self.taken = 0;
+        }
+        true
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if out.remaining() == 0 || this.serve_buffered(out) {
+            return Poll::Ready(Ok(()));
+        }
+        loop {
+            match this.tcp.poll_read_ready(cx) {
+                Poll::Ready(r) => r?,
+                Poll::Pending => {
+                    this.buffer = Vec::new();
+                    return Poll::Pending;
+                }
+            }
+            let direct = out.remaining() >= DIRECT && this.ident.is_none();
+            let read = if direct {
+                this.tcp.try_read(out.initialize_unfilled())
+            } else {
+                if this.buffer.capacity() == 0 {
+                    this.buffer.reserve_exact(CHUNK);
+                }
+                this.tcp.try_read_buf(&mut this.buffer)
+            };
+            match read {
+                Ok(n) if direct => {
+                    out.advance(n);
+                    return Poll::Ready(Ok(()));
+                }
+                Ok(_) => {
+                    if this.ident.is_some() {
+                        let head: Vec<u8> = this.buffer.iter().take(MAX_IDENT).copied().collect();
+                        this.note_ident(&head);
+                    }
+                    this.serve_buffered(out);
+                    return Poll::Ready(Ok(()));
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                Err(e) => return Poll::Ready(Err(e)),
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        loop {
+            // Try first: a socket is writable far more often than not.
+            match self.tcp.try_write(bytes) {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => ready!(self.tcp.poll_write_ready(cx))?,
+                other => return Poll::Ready(other),
+            }
+        }
+    }
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let _ = rustix::net::shutdown(&*self.tcp, rustix::net::Shutdown::Write);
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+    };
+
+    use super::*;
+
+    async fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        (near, listener.accept().await.unwrap().0)
+    }
+
+    #[tokio::test]
+    async fn small_and_large_reads_give_the_same_bytes_and_the_ident_is_seen() {
+        let (mut far, near) = pair().await;
+        let (mut socket, _, ident) = Socket::new(near);
+        let mut sent = b"SSH-2.0-test_1 hello\r\n".to_vec();
+        sent.extend((0..300_000u32).map(|i| (i % 251) as u8));
+        let copy = sent.clone();
+        let writer = tokio::spawn(async move {
+            far.write_all(&copy).await.unwrap();
+            far
+        });
+
+        let mut got = Vec::new();
+        for size in [1usize, 4, 30_000, 5, 65_536, 7].iter().cycle() {
+            let mut part = vec![0; (*size).min(sent.len() - got.len())];
+            socket.read_exact(&mut part).await.unwrap();
+            got.extend(part);
+            if got.len() == sent.len() {
+                break;
+            }
+        }
+
+        assert_eq!(got, sent);
+        assert_eq!(ident.get().unwrap(), "SSH-2.0-test_1 hello");
+        drop(writer.await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_killed_socket_wakes_a_stuck_writer() {
+        let (_far, near) = pair().await;
+        let (mut socket, killer, _) = Socket::new(near);
+        let stuck = tokio::spawn(async move {
+            let block = vec![0; 1 << 20];
+            while socket.write_all(&block).await.is_ok() {}
+        });
+        tokio::time::sleep(Duration::from_millis(50)).await;
+
+        killer.kill();
+
+        tokio::time::timeout(Duration::from_secs(2), stuck).await.unwrap().unwrap();
+    }
+}
