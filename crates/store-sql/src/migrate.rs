@@ -92,3 +92,43 @@ pub(crate) async fn backup(link: &mut Link, to: &Path) -> Result<()> {
     let path = to.to_str().ok_or_else(|| StoreError::BadValue("path".to_owned()))?;
     link.exec("VACUUM INTO ?", args![path]).await.map(drop)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn second(sql: &'static str) -> Vec<Migration> {
+        let first = MIGRATIONS.iter().map(|m| Migration { version: m.version, name: m.name, sql: m.sql });
+        first.chain([Migration { version: 99, name: "second", sql }]).collect()
+    }
+
+    #[tokio::test]
+    async fn an_existing_database_is_copied_before_it_changes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("rampart.db");
+        let db = Db::new(&format!("sqlite://{}", path.display()), 1).unwrap();
+        let mut link = db.connect().await.unwrap();
+        let now = Time::default();
+        assert!(migrate(&db, &mut link, MIGRATIONS, now).await.unwrap());
+        assert!(!migrate(&db, &mut link, MIGRATIONS, now).await.unwrap());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().filter(|e| e.as_ref().unwrap().file_name().to_string_lossy().ends_with(".bak")).count(), 0);
+        link.insert_many("settings", "name,value", vec![args!["kept", "1"]]).await.unwrap();
+
+        let broken = migrate(&db, &mut link, &second("CREATE TABLE more (x BIGINT); CREATE TABLE more (x BIGINT)"), now).await;
+        assert!(broken.is_err());
+        assert_eq!(version(&mut link).await.unwrap(), 1, "a step is done completely or not at all");
+        migrate(&db, &mut link, &second("CREATE TABLE more (x BIGINT)"), now).await.unwrap();
+
+        assert_eq!(version(&mut link).await.unwrap(), 99);
+        for copy in ["rampart.db.v1.bak", "rampart.db.v1.1.bak"] {
+            let copy = Db::new(&format!("sqlite://{}", dir.path().join(copy).display()), 1).unwrap();
+            let mut old = copy.connect().await.unwrap();
+            assert_eq!(version(&mut old).await.unwrap(), 1);
+            assert_eq!(old.number("SELECT count(*) FROM settings", Vec::new()).await.unwrap(), 1);
+        }
+        let newer = migrate(&db, &mut link, MIGRATIONS, now).await;
+        assert!(matches!(newer, Err(StoreError::Unavailable(e)) if e.contains("newer")));
+    }
+}

@@ -122,6 +122,7 @@ impl Drop for Postgres {
 }
 
 /// Where Debian and others put the server's programs; the newest version.
+#[allow(clippy::disallowed_methods, reason = "test tools are found by PATH; there is no configuration here")]
 fn programs() -> Result<PathBuf> {
     let mut found: Vec<(u32, PathBuf)> = Vec::new();
     for entry in std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten() {

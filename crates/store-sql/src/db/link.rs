@@ -82,7 +82,10 @@ impl Db {
                 .foreign_keys(true)
                 .statement_cache_capacity(256)
                 .disable_statement_logging();
-            let pool = SqlitePoolOptions::new().max_connections(readers).acquire_timeout(ACQUIRE).test_before_acquire(false).connect_lazy_with(options.clone().pragma("query_only", "ON"));
+            let pool = SqlitePoolOptions::new().max_connections(readers).acquire_timeout(ACQUIRE).test_before_acquire(false)
+                .idle_timeout(None)
+                .max_lifetime(None)
+                .connect_lazy_with(options.clone().pragma("query_only", "ON"));
             return Ok(Db::Sqlite(pool, options));
         }
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {

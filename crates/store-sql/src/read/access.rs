@@ -44,14 +44,15 @@ pub(crate) async fn connect_facts(link: &mut Link, reach: OrgFilter, user: Id<Us
     Ok(Some(ConnectFacts { user, groups, asset, platform, asset_nodes, accounts, rules }))
 }
 
-async fn rules_of(
-    link: &mut Link, user: &User, groups: &[Id<UserGroup>], asset: &Asset, asset_nodes: &[NodeKey],
-) -> Result<Vec<(AssetPermission, Vec<NodeKey>)>> {
+/// A rule and the keys of its nodes, as decisions want them.
+type Rule = (AssetPermission, Vec<NodeKey>);
+
+async fn rules_of(link: &mut Link, user: &User, groups: &[Id<UserGroup>], asset: &Asset, asset_nodes: &[NodeKey]) -> Result<Vec<Rule>> {
     let sql = format!(
-        "SELECT {} FROM asset_permissions t WHERE t.org_id = ? AND (\
-         t.id IN (SELECT permission_id FROM permission_users WHERE user_id = ? AND org_id = ?) OR \
-         t.id IN (SELECT pg.permission_id FROM group_members gm JOIN permission_groups pg ON pg.group_id = gm.group_id WHERE gm.user_id = ? AND gm.org_id = ?)\
-         ) ORDER BY t.name, t.id",
+        "SELECT {} FROM asset_permissions t WHERE t.org_id = ? AND t.id IN (\
+         SELECT permission_id FROM permission_users WHERE user_id = ? AND org_id = ? UNION \
+         SELECT pg.permission_id FROM group_members gm JOIN permission_groups pg ON pg.org_id = gm.org_id AND pg.group_id = gm.group_id \
+         WHERE gm.user_id = ? AND gm.org_id = ?) ORDER BY t.name, t.id",
         select_list::<AssetPermission>()
     );
     let org = asset.org;
@@ -65,7 +66,7 @@ async fn rules_of(
     if rules.is_empty() {
         return Ok(rules);
     }
-    let mut each = |id: Id<()>, f: &mut dyn FnMut(&mut (AssetPermission, Vec<NodeKey>))| {
+    let mut each = |id: Id<()>, f: &mut dyn FnMut(&mut Rule)| {
         if let Some(rule) = place.get(&id.uuid()).and_then(|i| rules.get_mut(*i)) {
             f(rule);
         }
@@ -106,8 +107,8 @@ async fn rules_of(
 }
 
 /// Rules that name the person, directly or through a group; two `?` for his id.
-const RULES_OF: &str = "(p.id IN (SELECT permission_id FROM permission_users WHERE user_id = ?) OR \
-     p.id IN (SELECT pg.permission_id FROM group_members gm JOIN permission_groups pg ON pg.group_id = gm.group_id WHERE gm.user_id = ?))";
+const RULES_OF: &str = "p.id IN (SELECT permission_id FROM permission_users WHERE user_id = ? UNION \
+     SELECT pg.permission_id FROM group_members gm JOIN permission_groups pg ON pg.org_id = gm.org_id AND pg.group_id = gm.group_id WHERE gm.user_id = ?)";
 
 /// Assets that the rules meeting `rules` cover.
 fn covered_by(rules: &str) -> String {
