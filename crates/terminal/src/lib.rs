@@ -20,5 +20,6 @@ mod tracker;
 
 pub use capture::OUTPUT_MAX;
 pub use echo::MASK;
+pub use screen::Screen;
 pub use text::{clean, pad, safe, truncate, width};
 pub use tracker::{Tracked, Tracker};

@@ -69,6 +69,12 @@ impl Line {
         (1 + text.matches('\n').count().saturating_sub(self.ends.1)).min(self.ends.0.max(1))
     }
 
+    /// Does its prompt still stand where it stood?
+    pub fn stands(&self, screen: &Screen) -> bool {
+        let left = screen.row(self.start.row).map(|r| padded(r.text(0, self.start.col), self.start.col));
+        left.is_some_and(|left| left == self.prompt)
+    }
+
     /// Was Return pressed in it?
     pub fn is_ended(&self) -> bool {
         self.ends.0 > 0

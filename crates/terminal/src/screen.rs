@@ -5,6 +5,7 @@
 
 mod keyframe;
 mod sequences;
+mod viewport;
 
 use crate::grid::{Cell, Grid, Row, char_width};
 use crate::parser::Parser;

@@ -295,6 +295,8 @@ impl Tracker {
         if typing && self.line.is_none() {
             self.begin_line(at);
         }
+        self.last_input = at;
+        let typing = typing && !(self.screen.alternate() && self.line.is_none());
         let shown = !self.echo.waits();
         self.echo.key(at, key, &self.screen);
         if !typing {
@@ -311,6 +313,10 @@ impl Tracker {
                 self.gestures.pop_front();
             }
             self.gestures.push_back(Gesture { interrupt, answered: false });
+        }
+        if key.kind == Kind::Enter && self.screen.alternate() {
+            let text = self.line.as_ref().and_then(|line| self.line_in_multiplexer(line));
+            self.snapshot = text.map(|text| (self.screen.cursor(), text));
         }
         if at_once {
             // a multiplexer redraws as it likes: better read the line while it stands there

@@ -106,6 +106,6 @@ fn place(out: &mut Vec<u8>, cursor: &Cursor) {
     cursor.style.write(out);
 }
 
-fn push(out: &mut Vec<u8>, c: char) {
+pub(super) fn push(out: &mut Vec<u8>, c: char) {
     out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
 }

@@ -17,7 +17,7 @@ impl Tracker {
         let idle = at.saturating_sub(self.last_output) > REST_US && at.saturating_sub(self.last_input) > REST_US;
         if idle {
             self.gestures.clear();
-            if self.editing && cursor.col > 0 {
+            if (self.editing || self.screen.alternate()) && cursor.col > 0 {
                 self.echo.give_up(&self.screen);
             }
         }
@@ -33,7 +33,7 @@ impl Tracker {
             self.ahead = Some(String::new());
             return;
         }
-        if self.screen.alternate() && !self.rest_of_page_is_blank(cursor) {
+        if self.screen.alternate() && !(self.rest_of_page_is_blank(cursor) && self.prompt_ok(&self.left_of_cursor())) {
             return;
         }
         let line = Line::at(&self.screen, cursor, self.editing);
@@ -211,6 +211,10 @@ impl Tracker {
             self.echo.line_feed(&self.screen);
             return self.line_feed_ahead(at, front);
         };
+        if self.screen.alternate() {
+            self.line = Some(line);
+            return self.left_row_in_multiplexer(at);
+        }
         let text = line::read(&self.screen, &line, &self.prompts, cursor.row).1;
         let typed = line.typed_first().map(crate::echo::squeeze);
         if !front.interrupt && self.screen.runs_on(cursor.row) && typed.is_some_and(|t| t != crate::echo::squeeze(&text)) {
@@ -218,9 +222,8 @@ impl Tracker {
             self.line = Some(line);
             return;
         }
-        let inside = self.screen.alternate();
         let is_prompt = self.prompt_ok(&line.prompt) || (self.prompts.is_empty() && self.running.is_none() && !line.prompt.trim().is_empty());
-        if !is_prompt || (inside && !self.is_multiplexer()) {
+        if !is_prompt {
             if let Some(front) = self.gestures.iter_mut().find(|g| !g.answered) {
                 front.answered = true;
             }
@@ -389,13 +392,20 @@ impl Tracker {
             return;
         }
         let Some(line) = self.line.take() else { return };
-        let text = line::read(&self.screen, &line, &self.prompts, line.start.row).1;
-        if self.prompt_ok(&line.prompt) {
+        let stood = self.snapshot.take();
+        if let Some(text) = self.line_in_multiplexer(&line).or(stood.map(|s| s.1)) {
             self.hand_over(at, Some(line), text);
         } else {
             self.gestures.pop_front();
             self.drop_line();
         }
+    }
+
+    /// The line's text, if its prompt still stands where it stood.
+    pub(super) fn line_in_multiplexer(&self, line: &Line) -> Option<String> {
+        let end = self.screen.cursor().row.max(line.start.row);
+        let (start, text) = line::read(&self.screen, line, &self.prompts, end);
+        (start == line.start && line.stands(&self.screen)).then_some(text)
     }
 
     /// Nothing happens for a while: announces and closes what can be.
