@@ -41,14 +41,16 @@ fn account_for(ask: &AccountAsk, who: &Identity, facts: &ConnectFacts, access: &
     }
 }
 
-/// The account of that user name or name, granted ones and keys first; if none is stored, a typed one.
+/// The account of that user name or name, granted ones and keys first. If none is granted but typing is, a typed one;
+/// else a stored one, so that the refusal can say what is wrong with it.
 fn written(name: &str, facts: &ConnectFacts, access: &Access) -> TargetAccount {
     let granted = |a: &Account| access.accounts.iter().any(|g| matches!(&g.account, TargetAccount::Real(r) if r.id == a.id));
     let mut candidates: Vec<&Account> = facts.accounts.iter().filter(|a| a.username == name || a.name == name).collect();
     candidates.sort_by_key(|a| (!granted(a), a.username != name, !a.is_active, !a.has_secret, a.secret_type != SecretType::SshKey));
+    let may_type = access.accounts.iter().any(|g| matches!(g.account, TargetAccount::Input { .. }));
     match candidates.first() {
-        Some(a) => TargetAccount::Real((*a).clone()),
-        None => TargetAccount::Input { username: name.to_owned() },
+        Some(a) if granted(a) || !may_type => TargetAccount::Real((*a).clone()),
+        _ => TargetAccount::Input { username: name.to_owned() },
     }
 }
 
