@@ -1,8 +1,8 @@
 //! What the API needs of the node, in one cheap handle.
 
-use std::{net::IpAddr, path::PathBuf, sync::Arc};
+use std::{net::IpAddr, path::PathBuf, sync::{Arc, Weak}};
 
-use audit::NodeKey;
+use audit::{Checkpointer, NodeKey};
 use authn::Authenticator;
 use ipnet::IpNet;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -41,8 +41,12 @@ pub struct Parts {
     pub node_key: Arc<NodeKey>,
     /// Proxies whose word about the client's address counts.
     pub trusted_proxies: Vec<IpNet>,
+    /// Signs the head of the audit chain before evidence is exported.
+    pub checkpointer: Weak<Checkpointer>,
     /// Metrics of the process, if they are collected.
     pub metrics: Option<PrometheusHandle>,
+    /// Whether cookies are only sent over TLS; off only where TLS is switched off.
+    pub secure_cookies: bool,
 }
 
 /// The API's view of the node. Cheap to clone.
@@ -90,6 +94,16 @@ impl App {
     }
     pub(crate) fn data_dir(&self) -> &std::path::Path {
         &self.0.data_dir
+    }
+    /// Signs the head of the audit chain now.
+    pub(crate) async fn sign_chain(&self) -> Result<(), String> {
+        match self.0.checkpointer.upgrade() {
+            Some(c) => c.sign_now().await.map_err(|e| e.to_string()),
+            None => Err("no checkpointer".into()),
+        }
+    }
+    pub(crate) fn secure_cookies(&self) -> bool {
+        self.0.secure_cookies
     }
     pub(crate) fn node_key(&self) -> &NodeKey {
         &self.0.node_key

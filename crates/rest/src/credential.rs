@@ -53,10 +53,10 @@ pub(crate) async fn presented(parts: &Parts, app: &App, client: IpAddr) -> Resul
 /// Who a request comes from.
 pub(crate) async fn identify(parts: &mut Parts, app: &App, client: IpAddr) -> Result<Identity, Fail> {
     let (who, token) = presented(parts, app, client).await?.ok_or_else(Fail::unauthenticated)?;
-    parts.extensions.insert(PresentedToken(token.id, token.kind));
+    parts.extensions.insert(PresentedToken(token.id));
     Ok(who)
 }
 
 /// The token a request was authenticated with.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct PresentedToken(pub(crate) Id<Token>, pub(crate) TokenKind);
+pub(crate) struct PresentedToken(pub(crate) Id<Token>);

@@ -110,7 +110,7 @@ impl Edit {
     }
     /// Who does it, for the logs.
     pub(crate) fn by(&self) -> By {
-        By { actor: self.caller.who.display().to_owned(), actor_id: Some(self.caller.who.user()), remote_addr: self.caller.addr.clone() }
+        self.caller.by()
     }
     /// Bookkeeping of a new row.
     pub(crate) fn meta(&self) -> model::Meta {

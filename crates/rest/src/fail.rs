@@ -151,10 +151,14 @@ impl Fail {
 fn fields_json(problems: &Problems, lang: Lang) -> Value {
     let mut out = Map::new();
     for Problem { field, message } in &problems.0 {
-        let field = if field.is_empty() { "non_field_errors" } else { field };
-        let list = out.entry(field).or_insert_with(|| json!([]));
+        // the key is the field itself; where in it is part of the sentence
+        let cut = field.find(['[', '.']).unwrap_or(field.len());
+        let (name, inside) = field.split_at(cut);
+        let name = if name.is_empty() { "non_field_errors" } else { name };
+        let list = out.entry(name).or_insert_with(|| json!([]));
         if let Some(list) = list.as_array_mut() {
-            list.push(messages::render(lang, message).into());
+            let text = messages::render(lang, message);
+            list.push(if inside.is_empty() { text } else { format!("{inside}: {text}") }.into());
         }
     }
     Value::Object(out)

@@ -7,19 +7,28 @@
 //! * Answers that are not a success are [`fail::Fail`]; they get their words, in the client's language, at the edge.
 
 mod app;
+mod audits;
+mod auth;
 mod credential;
+mod docs;
 mod edit;
 pub mod fail;
 mod guard;
+mod health;
 mod input;
 mod labels;
 mod layers;
 mod listing;
+mod people;
+mod profile;
 mod resource;
 mod resources;
 mod route;
 mod router;
 mod selection;
+mod settings;
+mod targets;
+mod terminal;
 
 pub use app::{App, Parts};
 pub use guard::{Caller, Can, Guarded, LocalAdmin, Peer, Place, Resolve};

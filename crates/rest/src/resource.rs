@@ -62,6 +62,11 @@ pub struct Payload(pub Value);
 impl FromRequest<App> for Payload {
     type Rejection = Fail;
     async fn from_request(request: Request, app: &App) -> Result<Self, Fail> {
+        // A page of another site can send forms and plain text to us with the visitor's cookie, but not JSON.
+        let kind = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("application/json").to_ascii_lowercase();
+        if !kind.starts_with("application/json") {
+            return Err(Fail::bad("api.not_json").status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
+        }
         let bytes = axum::body::Bytes::from_request(request, app).await.map_err(|e| {
             let status = e.into_response().status();
             Fail::bad(if status == StatusCode::PAYLOAD_TOO_LARGE { "api.body_too_large" } else { "api.parse_error" }).status(status)
@@ -121,8 +126,14 @@ fn etag(revision: i64) -> HeaderMap {
 
 /// Registers a resource's list, create, bulk, read, change and delete.
 pub(crate) fn crud<E: Resource>(api: Api, path: &'static str) -> Api {
+    let api = api.get(path, list::<E>, op(format!("List {}", E::TITLE)).pages(E::FIELDS, Some(E::LISTS)));
+    writable::<E>(api, path)
+}
+
+/// Registers everything but the list.
+pub(crate) fn writable<E: Resource>(api: Api, path: &'static str) -> Api {
     let item = format!("{path}{{id}}/");
-    readable::<E>(api, path)
+    api.get(&item, read::<E>, op(format!("Read {}", E::TITLE)).shows(E::FIELDS))
         .post(path, create::<E>, op(format!("Create {}; an array creates several, all or none", E::TITLE)).body(E::FIELDS).shows(E::FIELDS).status(201))
         .put(path, change_many::<E>, op(format!("Change several {}, each with its id", E::TITLE)).body_list(E::FIELDS).lists(E::FIELDS))
         .patch(path, change_many::<E>, op(format!("Change several {}, each with its id", E::TITLE)).body_list(E::FIELDS).lists(E::FIELDS))
@@ -132,17 +143,10 @@ pub(crate) fn crud<E: Resource>(api: Api, path: &'static str) -> Api {
         .delete(&item, delete::<E>, op(format!("Delete {}", E::TITLE)).status(204))
 }
 
-/// Registers a resource's list and read.
-pub(crate) fn readable<E: Resource>(api: Api, path: &'static str) -> Api {
-    let item = format!("{path}{{id}}/");
-    api.get(path, list::<E>, op(format!("List {}", E::TITLE)).pages(E::FIELDS, Some(E::LISTS)))
-        .get(&item, read::<E>, op(format!("Read {}", E::TITLE)).shows(E::FIELDS))
-}
-
 pub(crate) async fn list<E: Resource>(can: Can<List<E>>, listing: Listing) -> Result<Response, Fail> {
     let mut query = listing.query(&E::LISTS)?;
     query.filters.extend(E::base_filters(&can.caller));
-    let page = can.caller.reader().list::<E>(&query).await?;
+    let page = can.caller.reader_of(E::KIND).list::<E>(&query).await?;
     let rows = E::show(&can.caller, page.rows).await?;
     Ok(listing.answer(&query, page.count, rows))
 }
@@ -166,7 +170,7 @@ async fn written<E: Resource>(caller: &Caller, ids: Vec<Id<E>>, drafted: Vec<E>)
     let mut rows = Vec::with_capacity(ids.len());
     for (id, draft) in ids.into_iter().zip(drafted) {
         // a person who was just made without a place here is out of reach; what was drafted is what was written
-        rows.push(caller.reader().get(id).await?.unwrap_or(draft));
+        rows.push(caller.reader_of(E::KIND).get(id).await?.unwrap_or(draft));
     }
     Ok(rows)
 }
@@ -293,7 +297,7 @@ pub(crate) async fn change_many<E: Resource>(can: Can<UpdateMany<E>>, Payload(bo
 
 async fn decide_each<A: policy::Action<On = E>, E: Resource>(caller: &Caller, id: &str) -> Result<E, Fail> {
     let row = E::resolve(caller, id).await?.ok_or_else(Fail::missing)?;
-    caller.decide_on::<A, E>(row).map(policy::Granted::into_on).ok_or_else(Fail::forbidden)
+    caller.decide::<A>(row).map(policy::Granted::into_on).ok_or_else(Fail::forbidden)
 }
 
 pub(crate) async fn delete<E: Resource>(can: Can<Delete<E>>, if_match: IfMatch) -> Result<Response, Fail> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::http::request::Parts;
 use messages::Lang;
-use model::{Entity, Id, Org};
+use model::{Id, Kind, Org};
 use policy::{Action, EveryOrg, GlobalScope, Granted, Identity, Memberships, OrgScope};
 use store::Reader;
 
@@ -27,6 +27,8 @@ pub struct Caller {
     pub(crate) who: Identity,
     pub(crate) roles: Arc<Memberships>,
     pub(crate) place: Place,
+    /// The request named its organization.
+    pub(crate) asked: bool,
     /// Address of the client.
     pub(crate) addr: String,
     pub(crate) lang: Lang,
@@ -39,17 +41,34 @@ impl Caller {
         let client = client_of(parts, app);
         let who = if parts.extensions.get::<LocalAdmin>().is_some() { app.authority().local_admin() } else { credential::identify(parts, app, client).await? };
         let roles = Arc::new(Memberships::new(app.node().memberships(who.user()).await?));
-        let place = org::enter(parts, app, &who, &roles).await?;
+        let (place, asked) = org::enter(parts, app, &who, &roles).await?;
         let addr = if who.is_local_admin() { "local".to_owned() } else { client.to_string() };
-        Ok(Self { app: app.clone(), who, roles, place, addr, lang })
+        Ok(Self { app: app.clone(), who, roles, place, asked, addr, lang })
     }
 
+    /// Who it is, for the logs.
+    pub(crate) fn by(&self) -> audit::By {
+        audit::By { actor: self.who.display().to_owned(), actor_id: Some(self.who.user()), remote_addr: self.addr.clone() }
+    }
     /// Reads where the request acts.
     pub(crate) fn reader(&self) -> Reader<'_> {
         match self.place {
             Place::One(scope) => self.app.store().read(scope),
             Place::Every(every) => self.app.store().read(every),
         }
+    }
+    /// Reads logs: rows of the installation as a whole belong to no organization, so readers of every organization who
+    /// did not name one see all rows.
+    pub(crate) fn log_reader(&self) -> Reader<'_> {
+        let every = if self.asked { None } else { self.app.decider().enter_every(&self.who, &self.roles) };
+        every.map_or_else(|| self.reader(), |every| self.app.store().read(every))
+    }
+    /// Reads objects of a kind: organizations are listed to whoever may see all of them, wherever he acts.
+    pub(crate) fn reader_of(&self, kind: Kind) -> Reader<'_> {
+        if kind == Kind::Org && self.may_everywhere("orgs.view_organization") {
+            return self.app.store().read(self.app.authority().every_org());
+        }
+        self.reader()
     }
     /// The organization, if the request acts in one.
     pub(crate) fn org(&self) -> Option<Id<Org>> {
@@ -90,15 +109,10 @@ impl Caller {
     }
 
     /// Decides an action on something found by [`Self::reader`].
-    pub(super) fn decide<A: Action>(&self, on: A::On) -> Option<Granted<A>> {
+    pub(crate) fn decide<A: Action>(&self, on: A::On) -> Option<Granted<A>> {
         match self.place {
             Place::One(scope) => self.app.decider().decide(&self.who, &self.roles, scope, on),
             Place::Every(every) => self.app.decider().decide_every(&self.who, &self.roles, every, on),
         }
-    }
-
-    /// Decides an action on one object in its own organization, for bulk calls.
-    pub(crate) fn decide_on<A: Action<On = E>, E: Entity>(&self, on: E) -> Option<Granted<A>> {
-        self.decide(on)
     }
 }

@@ -9,15 +9,13 @@ mod org;
 mod resolve;
 
 use axum::{extract::FromRequestParts, extract::RawPathParams, http::request::Parts};
-use model::AuditEvent;
 use policy::{Action, Granted};
-use serde_json::json;
 
 use crate::{App, fail::Fail};
 
 pub use caller::{Caller, Place};
 pub use client::{LocalAdmin, Peer};
-pub(crate) use client::client_of;
+pub(crate) use client::{client_of, is_loopback};
 pub use resolve::Resolve;
 
 /// Proof that `A` was allowed, and who asked.
@@ -54,18 +52,8 @@ where
 impl Caller {
     /// A refused attempt to change something leaves an audit entry; reading is not worth one.
     async fn note_refusal<A: Action>(&self, path: &str) -> Result<(), Fail> {
-        let event = AuditEvent {
-            kind: "api.refused".into(),
-            org: self.org(),
-            actor: self.who.display().to_owned(),
-            actor_id: Some(self.who.user()),
-            target: path.chars().take(200).collect(),
-            target_id: String::new(),
-            session: None,
-            remote_addr: self.addr.clone(),
-            at: self.app.now(),
-            data: json!({"permission": A::permission()}),
-        };
+        let target: String = path.chars().take(200).collect();
+        let event = audit::events::access_denied(&self.by(), self.org(), &A::permission(), &target, self.app.now());
         self.app.node().log(store::LogBatch { audit: vec![event], ..Default::default() }).await?;
         Ok(())
     }

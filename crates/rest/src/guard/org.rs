@@ -18,35 +18,36 @@ fn asked(parts: &Parts) -> Option<String> {
     oid.or_else(header).or_else(cookie).map(|s| s.trim().to_owned()).filter(|s| !s.is_empty())
 }
 
-/// Enters the organization that the request names, or a sensible one. One that the person may not enter is "not found".
-pub(super) async fn enter(parts: &Parts, app: &App, who: &Identity, roles: &Memberships) -> Result<Place, Fail> {
+/// Enters the organization that the request names (`true`), or a sensible one. One that the person may not enter is
+/// "not found".
+pub(super) async fn enter(parts: &Parts, app: &App, who: &Identity, roles: &Memberships) -> Result<(Place, bool), Fail> {
+    match asked(parts) {
+        Some(word) => Ok((named(&word, app, who, roles).await?, true)),
+        None => Ok((usual(app, who, roles), false)),
+    }
+}
+
+async fn named(word: &str, app: &App, who: &Identity, roles: &Memberships) -> Result<Place, Fail> {
     let one = |org| app.decider().enter(who, roles, org).map(Place::One).ok_or_else(Fail::missing);
-    let Some(word) = asked(parts) else { return enter_default(app, who, roles) };
+    let every = || app.decider().enter_every(who, roles).map(Place::Every).ok_or_else(Fail::missing);
+    let reader = app.store().read(app.authority().every_org());
     match word.to_ascii_uppercase().as_str() {
         "DEFAULT" => one(Org::DEFAULT),
         "SYSTEM" => one(Org::SYSTEM),
-        "ROOT" | "GLOBAL" => app.decider().enter_every(who, roles).map(Place::Every).ok_or_else(Fail::missing),
+        "ROOT" | "GLOBAL" => every(),
         _ => match word.parse::<Id<Org>>() {
-            Ok(id) if id == Org::GLOBAL => app.decider().enter_every(who, roles).map(Place::Every).ok_or_else(Fail::missing),
-            Ok(id) => {
-                let every = app.authority().every_org();
-                app.store().read(every).get::<Org>(id).await?.ok_or_else(Fail::missing)?;
-                one(id)
-            }
-            Err(_) => {
-                let every = app.authority().every_org();
-                let found = app.store().read(every).find::<Org>(Query::filter(Filter::eq("name", &word))).await?;
-                one(found.ok_or_else(Fail::missing)?.id)
-            }
+            Ok(id) if id == Org::GLOBAL => every(),
+            Ok(id) => one(reader.get::<Org>(id).await?.ok_or_else(Fail::missing)?.id),
+            Err(_) => one(reader.find::<Org>(Query::filter(Filter::eq("name", word))).await?.ok_or_else(Fail::missing)?.id),
         },
     }
 }
 
-/// DEFAULT if the person may enter it, else the first organization joined. Somebody without any organization still has
-/// his own profile: he gets the scope of DEFAULT only for that, through actions on his own things.
-fn enter_default(app: &App, who: &Identity, roles: &Memberships) -> Result<Place, Fail> {
+/// DEFAULT if the person may enter it, else the first organization joined. Somebody without any still has his own
+/// profile: he acts in the scope of GLOBAL, which owns no row.
+fn usual(app: &App, who: &Identity, roles: &Memberships) -> Place {
     let mut joined: Vec<Id<Org>> = roles.joined().collect();
     joined.sort();
     let scope = std::iter::once(Org::DEFAULT).chain(joined).find_map(|org| app.decider().enter(who, roles, org));
-    scope.map(Place::One).ok_or_else(Fail::missing)
+    Place::One(scope.unwrap_or_else(|| app.authority().org(Org::GLOBAL)))
 }

@@ -24,19 +24,19 @@ impl Resolve for () {
 impl Resolve for SessionRow {
     async fn resolve(caller: &Caller, id: &str) -> Result<Option<Self>, Fail> {
         let Ok(id) = id.parse::<Id<SessionRow>>() else { return Ok(None) };
-        Ok(caller.reader().log(id).await?)
+        Ok(caller.log_reader().log(id).await?)
     }
 }
 
 /// By UUID or by the field that names the kind.
 async fn entity<E: Entity>(caller: &Caller, id: &str, name_field: Option<&str>) -> Result<Option<E>, Fail> {
     if let Ok(id) = id.parse::<Id<E>>() {
-        return Ok(caller.reader().get(id).await?);
+        return Ok(caller.reader_of(E::KIND).get(id).await?);
     }
     match name_field {
         Some(field) if !id.is_empty() => {
             let name = if field == "username" { User::canonical(id) } else { id.to_owned() };
-            Ok(caller.reader().find(Query::filter(Filter::eq(field, name))).await?)
+            Ok(caller.reader_of(E::KIND).find(Query::filter(Filter::eq(field, name))).await?)
         }
         _ => Ok(None),
     }

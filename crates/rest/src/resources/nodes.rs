@@ -59,7 +59,7 @@ impl Resource for Node {
             }
             None => {
                 let parent = root(edit, org).await?;
-                create_below(edit, org, input, parent).await
+                create_below(edit, input, parent).await
             }
         }
     }
@@ -110,7 +110,7 @@ fn draft_child(edit: &mut Edit, parent: Node, label: &str, id: Id<Node>) -> Node
 }
 
 /// Creates `{value}` below a folder.
-pub(crate) async fn create_below(edit: &mut Edit, _: Id<Org>, input: &mut Input<'_>, parent: Node) -> Result<Option<Id<Node>>, Fail> {
+pub(crate) async fn create_below(edit: &mut Edit, input: &mut Input<'_>, parent: Node) -> Result<Option<Id<Node>>, Fail> {
     let Some(label) = input.name("value", NAME) else { return Ok(None) };
     if let Some(code) = label_problem(&label) {
         input.say("value", code);

@@ -229,13 +229,7 @@ async fn fields(edit: &Edit, input: &mut Input<'_>, u: &mut User, stored: Option
     if let Some(name) = input.name("name", NAME) {
         u.name = name;
     }
-    if let Some(email) = input.text("email", 128) {
-        let plausible = email.is_empty() || email.split_once('@').is_some_and(|(a, b)| !a.is_empty() && b.contains('.') && !email.contains(char::is_whitespace));
-        if !plausible {
-            input.say("email", "api.bad_email");
-        }
-        u.email = email;
-    }
+    email(input, u);
     if let Some(phone) = input.text("phone", 32) {
         u.phone = phone;
     }
@@ -252,9 +246,7 @@ async fn fields(edit: &Edit, input: &mut Input<'_>, u: &mut User, stored: Option
             _ => MfaLevel::Forced,
         };
     }
-    if let Some(lang) = input.choice("lang", LANGS) {
-        u.lang = lang.to_owned();
-    }
+    lang(input, u);
     if let Some(b) = input.bool("need_update_password") {
         u.need_update_password = b;
     }
@@ -269,6 +261,23 @@ async fn fields(edit: &Edit, input: &mut Input<'_>, u: &mut User, stored: Option
         input.say(if u.is_active { "date_expired" } else { "is_active" }, if u.id == User::ADMIN { "api.last_admin" } else { "api.not_oneself" });
     }
     Ok(())
+}
+
+/// Reads an e-mail address.
+pub(crate) fn email(input: &mut Input<'_>, u: &mut User) {
+    let Some(email) = input.text("email", 128) else { return };
+    let plausible = email.is_empty() || email.split_once('@').is_some_and(|(a, b)| !a.is_empty() && !b.is_empty() && !b.contains('@') && !email.contains(char::is_whitespace));
+    if !plausible {
+        input.say("email", "api.bad_email");
+    }
+    u.email = email;
+}
+
+/// Reads a language.
+pub(crate) fn lang(input: &mut Input<'_>, u: &mut User) {
+    if let Some(lang) = input.choice("lang", LANGS) {
+        u.lang = lang.to_owned();
+    }
 }
 
 async fn roles(edit: &mut Edit, org: Id<Org>, input: &mut Input<'_>, user: Id<User>, is_new: bool) -> Result<(), Fail> {
