@@ -70,6 +70,7 @@ contract! {
     lists::filters_are_a_closed_set,
     lists::filters_compare_as_they_say,
     lists::search_is_literal_and_ignores_case,
+    lists::what_is_too_large_is_refused,
     lists::pages_never_overlap,
     lists::relations_can_be_filtered_by,
     lists::nothing_widens_the_reach,

@@ -30,7 +30,12 @@ pub(crate) fn failure(e: sqlx::Error) -> StoreError {
             ErrorKind::UniqueViolation => StoreError::Conflict("a row with the same key".to_owned()),
             ErrorKind::ForeignKeyViolation => StoreError::Reference("a row".to_owned()),
             ErrorKind::NotNullViolation | ErrorKind::CheckViolation => StoreError::BadValue(d.constraint().unwrap_or("column").to_owned()),
-            _ => StoreError::Unavailable(format!("{} ({})", d.message(), d.code().unwrap_or_default())),
+            _ if is_outage(&*d) => StoreError::Unavailable(format!("{} ({})", d.message(), d.code().unwrap_or_default())),
+            // one statement was refused for what it says: too long, too large, out of range
+            _ => {
+                tracing::warn!(code = %d.code().unwrap_or_default(), error = d.message(), "the database refused a statement");
+                StoreError::BadValue("statement".to_owned())
+            }
         },
         sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::ColumnNotFound(_) | sqlx::Error::ColumnIndexOutOfBounds { .. } => {
             StoreError::Corrupt(e.to_string())
@@ -38,4 +43,15 @@ pub(crate) fn failure(e: sqlx::Error) -> StoreError {
         sqlx::Error::PoolTimedOut => StoreError::Unavailable("no connection became free in time".to_owned()),
         other => StoreError::Unavailable(other.to_string()),
     }
+}
+
+/// Whether a database error says that the database is in trouble, rather than one statement.
+fn is_outage(d: &dyn sqlx::error::DatabaseError) -> bool {
+    let code = d.code().unwrap_or_default();
+    if d.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().is_some() {
+        // classes of PostgreSQL appendix A: data exceptions, constraints, syntax, limits of one statement
+        return !["22", "23", "42", "54"].iter().any(|class| code.starts_with(class));
+    }
+    // primary result codes of SQLite: ERROR, TOOBIG, CONSTRAINT, MISMATCH, RANGE
+    !code.parse::<u32>().is_ok_and(|c| matches!(c & 0xff, 1 | 18 | 19 | 20 | 25))
 }

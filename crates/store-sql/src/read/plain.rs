@@ -104,8 +104,14 @@ pub(crate) async fn token(link: &mut Link, kind: TokenKind, hash: &str, now: Tim
     .transpose()
 }
 
+/// The key as it is stored: what somebody typed as a user name may be of any length, an index entry may not.
+pub(crate) fn bounded(key: &AttemptKey) -> AttemptKey {
+    AttemptKey { scope: key.scope, value: key.value.chars().take(256).collect() }
+}
+
 /// Failures within the window that ends now.
 pub(crate) async fn failures(link: &mut Link, key: &AttemptKey, now: Time, window_s: i64) -> Result<u32> {
+    let key = bounded(key);
     let since = now.timestamp_micros().saturating_sub(window_s.saturating_mul(1_000_000));
     let n = link.number("SELECT count(*) FROM attempts WHERE scope = ? AND value = ? AND happened_at > ?", args![key.scope, &key.value, since]).await?;
     Ok(u32::try_from(n).unwrap_or(u32::MAX))

@@ -14,6 +14,10 @@ pub(crate) const CAP: u64 = 10_000;
 const MAX_FILTERS: usize = 64;
 const MAX_VALUES: usize = 10_000;
 const MAX_WORDS: usize = 16;
+/// Most values of a statement; SQLite's limit is 32,766.
+const MAX_ARGS: usize = 30_000;
+/// Longest text that is looked for, in bytes; SQLite refuses patterns above 50,000.
+const MAX_TEXT: usize = 4096;
 
 /// The part of a statement after `SELECT …`, in the making.
 pub(crate) struct Select {
@@ -72,6 +76,9 @@ impl Select {
             let how = self.field(&filter.field)?;
             let (sql, args) = condition(how, filter)?;
             self.and(sql, args);
+        }
+        if self.args.len() > MAX_ARGS || query.search.as_ref().is_some_and(|s| s.len() > MAX_TEXT) {
+            return Err(StoreError::BadValue("filters".to_owned()));
         }
         for order in &query.order {
             match self.field(&order.field)? {
@@ -151,7 +158,7 @@ fn condition(how: How, filter: &Filter) -> Result<(String, Vec<Val>)> {
             }
             Op::Ge if ty != Ty::Bool => Ok((format!("{column} >= ?"), vec![value(ty, field, first)?])),
             Op::Lt if ty != Ty::Bool => Ok((format!("{column} < ?"), vec![value(ty, field, first)?])),
-            Op::Contains | Op::StartsWith if matches!(ty, Ty::Text | Ty::Canonical) => {
+            Op::Contains | Op::StartsWith if matches!(ty, Ty::Text | Ty::Canonical) && first.len() <= MAX_TEXT => {
                 let word = if ty == Ty::Canonical { first.to_lowercase() } else { first.to_ascii_lowercase() };
                 let head = if *op == Op::Contains { "%" } else { "" };
                 Ok((format!("lower({column}) LIKE ? ESCAPE '!'"), vec![Val::from(format!("{head}{}%", escaped(&word)))]))

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Several batches as one, in order.
-pub(super) fn join(batches: &[LogBatch]) -> LogBatch {
+pub(super) fn join(batches: &[&LogBatch]) -> LogBatch {
     let mut all = LogBatch::default();
     for b in batches {
         all.audit.extend_from_slice(&b.audit);

@@ -154,21 +154,26 @@ async fn run(mut state: State, mut jobs: mpsc::Receiver<Asked>) {
 impl State {
     /// Applies jobs in one transaction; one outcome for each.
     async fn transaction(&mut self, jobs: Vec<Job>) -> Vec<Result<Done>> {
-        let n = jobs.len();
-        let result = match tokio::time::timeout(PATIENCE, self.attempt(jobs)).await {
-            Ok(r) => r,
-            Err(_) => Err(StoreError::Unavailable("the database did not answer in time".to_owned())),
-        };
-        match result {
-            Ok(outcomes) => outcomes,
-            Err(e) => {
-                // nothing of it is known to be stored; the connection and the head are read anew
-                self.link = None;
-                self.head = None;
-                tracing::error!(error = %e, jobs = n, "a write transaction failed");
-                (0..n).map(|_| Err(copy(&e))).collect()
+        let mut tries = 0;
+        let error = loop {
+            tries += 1;
+            let mut committing = false;
+            let error = match tokio::time::timeout(PATIENCE, self.attempt(&jobs, &mut committing)).await {
+                Ok(Ok(outcomes)) => return outcomes,
+                Ok(Err(e)) => e,
+                Err(_) => StoreError::Unavailable("the database did not answer in time".to_owned()),
+            };
+            // the connection and the head are read anew
+            self.link = None;
+            self.head = None;
+            // Before COMMIT nothing of it is stored: a deadlock between nodes or a lost connection is worth another try.
+            // After it nobody knows, and doing it twice would be worse than saying so.
+            if committing || tries == 2 {
+                break error;
             }
-        }
+        };
+        tracing::error!(%error, jobs = jobs.len(), "a write transaction failed");
+        jobs.iter().map(|_| Err(copy(&error))).collect()
     }
 
     /// A connection with an open transaction, and the head as it is stored.
@@ -200,30 +205,31 @@ impl State {
         Ok(link)
     }
 
-    async fn attempt(&mut self, jobs: Vec<Job>) -> Result<Vec<Result<Done>>> {
+    async fn attempt(&mut self, jobs: &[Job], committing: &mut bool) -> Result<Vec<Result<Done>>> {
         let (link, head) = self.begin().await?;
         let mut tx = Tx { link, head };
         let mut outcomes = Vec::with_capacity(jobs.len());
-        let mut jobs = jobs.into_iter().peekable();
+        let mut jobs = jobs.iter().peekable();
         while let Some(job) = jobs.next() {
             match job {
                 Job::Log(first) => {
-                    let mut batches = vec![*first];
+                    let mut batches = vec![&**first];
                     while let Some(Job::Log(next)) = jobs.next_if(|j| matches!(j, Job::Log(_))) {
-                        batches.push(*next);
+                        batches.push(next);
                     }
                     tx.logs(batches, &mut outcomes).await?;
                 }
                 Job::Commit(work) => {
-                    let outcome = guarded!(tx, unit::apply(&mut tx, *work)).map(Done::Committed);
+                    let outcome = guarded!(tx, unit::apply(&mut tx, work)).map(Done::Committed);
                     outcomes.push(outcome);
                 }
                 Job::Small(small) => {
-                    let outcome = guarded!(tx, small::apply(&mut tx.link, small)).map(Done::Count);
+                    let outcome = guarded!(tx, small::apply(&mut tx.link, small.clone())).map(Done::Count);
                     outcomes.push(outcome);
                 }
             }
         }
+        *committing = true;
         tx.link.batch("COMMIT").await?;
         self.link = Some(tx.link);
         self.head = Some(tx.head);
@@ -241,7 +247,7 @@ pub(crate) struct Tx {
 
 impl Tx {
     /// Applies neighbouring batches as one; only if that fails, each alone.
-    async fn logs(&mut self, mut batches: Vec<LogBatch>, outcomes: &mut Vec<Result<Done>>) -> Result<()> {
+    async fn logs(&mut self, batches: Vec<&LogBatch>, outcomes: &mut Vec<Result<Done>>) -> Result<()> {
         if batches.len() > 1 {
             let sizes: Vec<usize> = batches.iter().map(|b| b.audit.len()).collect();
             let together = evidence::join(&batches);
@@ -252,8 +258,8 @@ impl Tx {
                 return Ok(());
             }
         }
-        for batch in batches.drain(..) {
-            let outcome: Result<Vec<AuditEntry>> = guarded!(self, evidence::apply(self, batch));
+        for batch in batches {
+            let outcome: Result<Vec<AuditEntry>> = guarded!(self, evidence::apply(self, batch.clone()));
             outcomes.push(outcome.map(Done::Logged));
         }
         Ok(())

@@ -11,6 +11,7 @@ use crate::{
 };
 
 /// One of them.
+#[derive(Clone)]
 pub(crate) enum Small {
     /// Replaces what verifies a person.
     UserSecrets(Id<User>, Box<UserSecrets>),
@@ -64,8 +65,9 @@ pub(super) async fn apply(link: &mut Link, small: Small) -> Result<u32> {
         Small::PutToken(t) => put_token(link, &t).await.map(|()| 0),
         Small::DeleteToken(id) => link.exec("DELETE FROM tokens WHERE id = ?", args![id]).await.map(|_| 0),
         Small::DeleteTokensOf(user) => link.exec("DELETE FROM tokens WHERE user_id = ?", args![user]).await.map(|_| 0),
-        Small::Failure(key, now, window_s) => failure(link, &key, now, window_s).await,
+        Small::Failure(key, now, window_s) => failure(link, &read::bounded(&key), now, window_s).await,
         Small::Clear(key) => {
+            let key = read::bounded(&key);
             let n = link.exec("DELETE FROM attempts WHERE scope = ? AND value = ?", args![key.scope, &key.value]).await?;
             Ok(u32::try_from(n).unwrap_or(u32::MAX))
         }

@@ -36,7 +36,7 @@ pub(super) fn label<T: Entity>(e: &T) -> String {
 }
 
 /// Applies everything in it.
-pub(super) async fn apply(tx: &mut Tx, work: UnitOfWork) -> Result<Committed> {
+pub(super) async fn apply(tx: &mut Tx, work: &UnitOfWork) -> Result<Committed> {
     work.check_scope()?;
     let changes_objects = work.changes.iter().any(|c| matches!(c, Change::Insert(_) | Change::Update(_) | Change::Delete(_)));
     if changes_objects {
@@ -44,7 +44,7 @@ pub(super) async fn apply(tx: &mut Tx, work: UnitOfWork) -> Result<Committed> {
         // that what the checks below find true stays true until the end of the transaction.
         tx.link.exec("UPDATE counters SET value = value + 1 WHERE name = 'revision'", Vec::new()).await?;
     }
-    let guard = Guard::before(&mut tx.link, &work).await?;
+    let guard = Guard::before(&mut tx.link, work).await?;
     for change in &work.changes {
         match change {
             Change::Insert(r) => insert(&mut tx.link, r).await?,
@@ -60,7 +60,7 @@ pub(super) async fn apply(tx: &mut Tx, work: UnitOfWork) -> Result<Committed> {
     guard.after(&mut tx.link).await?;
     evidence::operate_rows(&mut tx.link, &work.operate).await?;
     evidence::password_rows(&mut tx.link, &work.password).await?;
-    let audit = evidence::chain(tx, work.audit).await?;
+    let audit = evidence::chain(tx, work.audit.clone()).await?;
     Ok(Committed { revision: read::revision(&mut tx.link).await?, audit })
 }
 
@@ -118,9 +118,15 @@ pub(crate) async fn insert_row<T: Table>(link: &mut Link, e: &T) -> Result<()> {
     })
 }
 
+/// Longest name, in bytes: index entries of PostgreSQL end at 2704.
+const MAX_NAME: usize = 1024;
+
 /// Names the field that another row has already.
 async fn unique<T: Table>(link: &mut Link, e: &T) -> Result<()> {
     for u in e.uniques() {
+        if u.args.iter().any(|a| matches!(a, Val::Text(Some(t)) if t.len() > MAX_NAME)) {
+            return Err(StoreError::BadValue(u.field.to_owned()));
+        }
         let mut args = u.args;
         args.push(Val::from(e.id()));
         if link.number(&format!("SELECT count(*) FROM {} WHERE {} AND id <> ?", T::NAME, u.sql), args).await? > 0 {

@@ -102,6 +102,30 @@ pub async fn search_is_literal_and_ignores_case(place: &Place) {
     }
 }
 
+pub async fn what_is_too_large_is_refused(place: &Place) {
+    let store = place.open().await;
+    let ids: Vec<String> = (0..9_999).map(|_| Id::<Asset>::generate().to_string()).collect();
+    let many = Filter::is_in("id", &ids);
+    let endless = "x".repeat(100_000);
+    let fine = Query::filter(many.clone());
+    assert!(names(&store, OrgFilter::All, Kind::Asset, &fine).await.is_empty());
+    for q in [
+        Query::filter(many.clone()).and(many.clone()).and(many.clone()).and(many),
+        Query::filter(filter("name", Op::Contains, &[&endless])),
+        Query::all().search(&endless),
+        Query { filters: vec![Filter::eq("name", "x"); 1000], ..Query::all() },
+    ] {
+        assert!(matches!(raw(&store).list(OrgFilter::All, Kind::Asset, &q).await, Err(StoreError::BadValue(_))));
+    }
+    let refused = insert(&store, [asset(Org::DEFAULT, &endless, "h", &[]).into()]).await;
+    assert!(matches!(refused, Err(StoreError::BadValue(f)) if f == "name"));
+    // random text does not compress: the index entry is too long for one dialect and fine for the other
+    let address: String = ids.iter().take(400).cloned().collect();
+    let outcome = insert(&store, [asset(Org::DEFAULT, "long", &address, &[]).into()]).await;
+    assert!(matches!(outcome, Ok(_) | Err(StoreError::BadValue(_))), "{outcome:?}");
+    insert(&store, [asset(Org::DEFAULT, "next", "h", &[]).into()]).await.unwrap();
+}
+
 pub async fn pages_never_overlap(place: &Place) {
     let store = place.open().await;
     let mut work = unit();

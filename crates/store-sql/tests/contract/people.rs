@@ -58,6 +58,9 @@ pub async fn a_totp_step_is_used_once(place: &Place) {
     raw(&store).set_user_secrets(alice.id, secrets.clone()).await.unwrap();
     assert!(!raw(&store).claim_otp_step(alice.id, 100).await.unwrap(), "old bookkeeping brings no step back");
     assert!(raw(&store).claim_otp_step(alice.id, 101).await.unwrap());
+    assert!(raw(&store).reseal_otp(alice.id, &Sealed("seed".into()), Sealed("same seed, new key".into())).await.unwrap());
+    assert!(!raw(&store).reseal_otp(alice.id, &Sealed("seed".into()), Sealed("lost".into())).await.unwrap());
+    assert!(!raw(&store).claim_otp_step(alice.id, 101).await.unwrap());
     secrets.otp = Some(Sealed("new seed".into()));
     raw(&store).set_user_secrets(alice.id, secrets).await.unwrap();
     assert!(raw(&store).claim_otp_step(alice.id, 5).await.unwrap());
@@ -114,6 +117,9 @@ pub async fn failures_are_counted_in_a_window(place: &Place) {
     assert_eq!(raw(&store).failures(&from, at(4), 60).await.unwrap(), 0);
     assert_eq!(raw(&store).failures(&alice, at(62), 60).await.unwrap(), 1);
     assert_eq!(raw(&store).count_failure(&alice, at(100), 60).await.unwrap(), 1);
+    let endless = key("user", &"ü".repeat(100_000));
+    assert_eq!(raw(&store).count_failure(&endless, at(100), 60).await.unwrap(), 1);
+    assert_eq!(raw(&store).failures(&endless, at(100), 60).await.unwrap(), 1);
     assert!(raw(&store).clear_failures(&alice).await.unwrap());
     assert!(!raw(&store).clear_failures(&alice).await.unwrap());
     assert_eq!(raw(&store).failures(&alice, at(100), 60).await.unwrap(), 0);
