@@ -112,6 +112,11 @@ impl MasterKey {
         hex::encode(self.derive(b"rampart master key id v1").as_ref().get(..6).unwrap_or_default())
     }
 
+    /// Whether it was read from a file, which a rotation can replace.
+    pub(crate) fn is_file(&self) -> bool {
+        self.file.is_some()
+    }
+
     pub(crate) fn next(&self) -> Option<&MasterKey> {
         self.next.as_deref()
     }

@@ -181,6 +181,11 @@ impl Vault {
         self.ring().master.id()
     }
 
+    /// Whether the master key came from a file: only then can a rotation keep the new one by itself.
+    pub fn master_is_file(&self) -> bool {
+        self.ring().master.is_file()
+    }
+
     /// Whether the sealed text was sealed with a key other than the active one.
     pub(crate) fn is_outdated(&self, sealed: &Sealed) -> Result<bool> {
         Ok(Parts::key_of(sealed)? != self.ring().active)
