@@ -72,6 +72,10 @@ impl<'a> Input<'a> {
     pub(crate) fn new(map: &'a Map<String, Value>, partial: bool, base: &str) -> Self {
         Self { map, partial, base: base.to_owned(), problems: Problems::default() }
     }
+    /// Whether it is the spec of a document of declared state.
+    pub(crate) fn is_declared(&self) -> bool {
+        self.base == "spec."
+    }
     /// A problem with a field.
     pub(crate) fn say(&mut self, field: &str, code: &'static str) {
         self.wrong(field, MessagePair::new(code, ""));

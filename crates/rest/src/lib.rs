@@ -19,6 +19,7 @@ mod input;
 mod labels;
 mod layers;
 mod listing;
+mod operate;
 mod people;
 mod profile;
 mod resource;
@@ -27,6 +28,7 @@ mod route;
 mod router;
 mod selection;
 mod settings;
+mod state;
 mod targets;
 mod terminal;
 

@@ -8,10 +8,10 @@ use tower::ServiceExt as _;
 use crate::{
     App, audits, auth, docs,
     fail::Fail,
-    health, layers, people, profile,
+    health, layers, operate, people, profile,
     resource::{Resource as _, crud, writable},
     route::{Api, GET, POST, Registered, document, op},
-    selection, settings, targets, terminal,
+    selection, settings, state, targets, terminal,
 };
 
 macro_rules! path {
@@ -90,6 +90,8 @@ fn people(api: Api) -> Api {
         .delete(path!("authentication/auth/"), auth::close_session, op("End the token of this request").status(204))
         .post(path!("common/resources/cache/"), selection::keep, op("Name a selection of ids for bulk calls").takes(json!({"type": "object", "properties": {"resources": {"type": "array", "items": {"type": "string"}}}})).status(201))
         .get(path!("settings/client/versions/"), settings::versions, op("Compatible API versions").answers(json!({"type": "array"})))
+        .post(path!("settings/node/rotate-key/"), operate::rotate_key, op("Make new keys and seal every stored secret again").takes(json!({"type": "object", "properties": {"master": {"type": "boolean"}, "data_key": {"type": "boolean"}}})).answers(json!({"type": "object"})))
+        .post(path!("settings/node/unlock/"), operate::unlock, op("End a lock-out of a name or an address").takes(object(&["username", "address"])).answers(json!({"type": "object"})))
         .get(path!("settings/server-info/"), settings::server_info, op("Name and version").answers(json!({"type": "object"})))
 }
 
@@ -131,6 +133,12 @@ fn evidence(api: Api) -> Api {
         .get(path!("audits/entries/"), audits::entries, logs("List the audit chain", audits::ENTRIES))
         .get(path!("audits/verify/"), audits::verify, op("Verify chain, checkpoints and recordings").answers(json!({"type": "object"})))
         .post(path!("audits/verify/"), audits::verify, op("Verify chain, checkpoints and recordings").answers(json!({"type": "object"})))
+        .post(path!("state/apply/"), state::apply, op("Bring objects to a declared state").takes(json!({"type": "object", "properties": {
+            "documents": {"type": "array", "items": {"type": "object", "required": ["file", "line", "kind", "metadata"], "properties": {
+                "file": {"type": "string"}, "line": {"type": "integer"}, "kind": {"type": "string"}, "metadata": object(&["name", "org"]),
+                "spec": {"type": "object"}, "lines": {"type": "object", "additionalProperties": {"type": "integer"}}}}},
+            "files": {"type": "array", "items": object(&["file", "text"])}, "dry_run": {"type": "boolean"}, "prune": {"type": "boolean"}}})).answers(json!({"type": "object"})))
+        .get(path!("state/export/"), state::export, op("Print objects as declared state").answers(json!({"type": "object"})))
         .post(path!("audits/export/"), audits::export, op("Export evidence as a bundle").takes(json!({"type": "object", "properties": {"sessions": {"type": "array"}}})).content("application/x-tar"))
 }
 

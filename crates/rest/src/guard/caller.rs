@@ -88,13 +88,6 @@ impl Caller {
     pub(crate) fn enter(&self, org: Id<Org>) -> Option<OrgScope> {
         self.app.decider().enter(&self.who, &self.roles, org)
     }
-    /// Whether a permission is held here; in the view over all organizations only system-wide roles count.
-    pub(crate) fn may(&self, permission: &str) -> bool {
-        match self.place {
-            Place::One(scope) => self.may_in(scope.id(), permission),
-            Place::Every(_) => self.may_everywhere(permission),
-        }
-    }
     /// Whether a permission is held in an organization.
     pub(crate) fn may_in(&self, org: Id<Org>, permission: &str) -> bool {
         self.who.is_local_admin() || self.roles.in_org(org).allows(permission)

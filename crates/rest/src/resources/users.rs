@@ -286,6 +286,8 @@ async fn roles(edit: &mut Edit, org: Id<Org>, input: &mut Input<'_>, user: Id<Us
         // names of roles are unique only together with the scope
         let wanted = match input.named_list(field) {
             None if is_new => vec![default],
+            // somebody who is declared in an organization is a member of it
+            None if input.is_declared() && place.is_some() && !current.iter().any(|b| b.organization == place) => vec![default],
             None => continue,
             Some(named) => {
                 let mut ids = Vec::new();
