@@ -69,6 +69,11 @@ impl Line {
         (1 + text.matches('\n').count().saturating_sub(self.ends.1)).min(self.ends.0.max(1))
     }
 
+    /// The first line typed, without its end.
+    pub fn typed_first(&self) -> Option<&str> {
+        self.typed().and_then(|t| t.split('\n').next())
+    }
+
     /// Does its prompt still stand where it stood?
     pub fn stands(&self, screen: &Screen) -> bool {
         let left = screen.row(self.start.row).map(|r| padded(r.text(0, self.start.col), self.start.col));
@@ -85,10 +90,6 @@ impl Line {
         self.typed.as_deref()
     }
 
-    /// The first line typed, without its end.
-    pub fn typed_first(&self) -> Option<&str> {
-        self.typed().and_then(|t| t.split('\n').next())
-    }
 }
 
 /// Prompts seen before which commands were run.

@@ -339,7 +339,9 @@ impl Screen {
                 if row.cell(col).ch == Cell::TAIL {
                     col = col.saturating_sub(1);
                 }
-                row.mark(col, c);
+                if row.cell(col).ch != 0 {
+                    row.mark(col, c);
+                }
             }
             return;
         }

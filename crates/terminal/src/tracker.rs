@@ -184,7 +184,8 @@ impl Tracker {
         }
         let visible = self.visible_text();
         self.echo.tick(at_us, &self.screen, |run| {
-            !crate::prompt::is_bullets(&visible) && crate::echo::squeeze(&visible).contains(&crate::echo::squeeze(run))
+            let run = crate::echo::squeeze(run);
+            !run.is_empty() && !prompt::is_bullets(&visible) && crate::echo::squeeze(&visible).contains(&run)
         });
         self.rest(at_us);
         if !self.compacted && at_us.saturating_sub(self.last_output.max(self.last_input)) > COMPACT_US {

@@ -24,10 +24,12 @@ impl Tracker {
         if let Some(ahead) = &self.ahead {
             // what was typed before and never came up behind the prompt was read by a program, maybe unseen
             let whole = ahead.is_empty() || ahead.ends_with('\n');
-            if !(self.editing && cursor.col > 0 && (idle || whole)) {
+            let at_prompt = if self.editing { cursor.col > 0 } else { self.prompts.knows(&self.left_of_cursor()) };
+            if !(at_prompt && (idle || whole)) {
                 return;
             }
             self.ahead = None;
+            self.ahead_shown = false;
         }
         if self.editing && cursor.col == 0 && self.gestures.iter().any(|g| !g.interrupt) {
             self.ahead = Some(String::new());
@@ -40,12 +42,20 @@ impl Tracker {
         self.open_line(line);
     }
 
-    /// A line that was ended without any echo (a password) is over when a prompt stands elsewhere.
+    /// A line that was ended without any echo (a password), or by a single key (a pager), is over when a prompt
+    /// stands elsewhere.
     pub(super) fn drop_unseen_line(&mut self, at: u64) {
-        let Some(line) = self.line.as_ref().filter(|l| !l.editor && l.is_ended()) else { return };
+        let Some(line) = self.line.as_ref().filter(|l| !l.editor) else { return };
+        let cursor = self.screen.cursor();
+        if cursor == line.start && !line.is_ended() {
+            return;
+        }
         let idle = at.saturating_sub(self.last_output) > REST_US && at.saturating_sub(self.last_input) > REST_US;
-        let moved = self.screen.cursor() != line.start && self.prompt_ok(&self.left_of_cursor());
-        if idle || moved {
+        let left = self.left_of_cursor();
+        let inside = cursor.row > 0 && self.screen.runs_on(cursor.row - 1);
+        let elsewhere = cursor != line.start
+            && (self.prompts.knows(&left) || (!inside && prompt::looks_like_prompt(&left) && !left.starts_with(&line.prompt)));
+        if elsewhere || (idle && line.is_ended()) {
             self.drop_line();
             self.gestures.clear();
             self.echo.give_up(&self.screen);
@@ -216,14 +226,23 @@ impl Tracker {
             return self.left_row_in_multiplexer(at);
         }
         let text = line::read(&self.screen, &line, &self.prompts, cursor.row).1;
-        let typed = line.typed_first().map(crate::echo::squeeze);
-        if !front.interrupt && self.screen.runs_on(cursor.row) && typed.is_some_and(|t| t != crate::echo::squeeze(&text)) {
+        let below = self.screen.row(cursor.row + 1).is_some_and(|r| r.visible_end() > 0);
+        if !front.interrupt && below && self.screen.runs_on(cursor.row) {
             // the editor moves down inside a line that fills its row
             self.line = Some(line);
             return;
         }
         let is_prompt = self.prompt_ok(&line.prompt) || (self.prompts.is_empty() && self.running.is_none() && !line.prompt.trim().is_empty());
         if !is_prompt {
+            let typed = line.typed_first().map(crate::echo::squeeze).filter(|t| !t.is_empty());
+            if line.prompt.trim().is_empty() && !front.interrupt && typed.is_some_and(|t| t == crate::echo::squeeze(&text)) {
+                // typed while a command runs: maybe for that command, maybe the shell will show it again
+                self.echo.judge(Judgement { text: &text, ends: 1 }, &self.screen);
+                self.drop_line();
+                self.ahead = line.typed().map(str::to_owned);
+                self.ahead_shown = true;
+                return;
+            }
             if let Some(front) = self.gestures.iter_mut().find(|g| !g.answered) {
                 front.answered = true;
             }
@@ -249,7 +268,10 @@ impl Tracker {
             let line = Line::at(&self.screen, start, false);
             let text = line::read(&self.screen, &line, &self.prompts, row).1;
             // without a line editor the text was shown when it was typed and does not come again
-            let ahead = self.ahead_first().filter(|a| self.ahead_shown && crate::echo::squeeze(a) != crate::echo::squeeze(&text));
+            let seen = crate::echo::squeeze(&text);
+            let lines = self.ahead.as_ref().map(|a| a.split('\n').map(crate::echo::squeeze).collect::<Vec<_>>()).unwrap_or_default();
+            let shown_again = lines.contains(&seen);
+            let ahead = self.ahead_first().filter(|_| self.ahead_shown && !shown_again);
             let text = ahead.unwrap_or(text);
             if !text.trim().is_empty() {
                 self.next_ahead();

@@ -21,6 +21,10 @@ pub struct Person {
     child: Child,
     output: Receiver<Vec<u8>>,
     begin: Instant,
+    /// sends what would be typed in one piece
+    pub hasty: bool,
+    /// the terminal program was told to mark pastes
+    pub brackets: bool,
     next_tick: Duration,
 }
 
@@ -73,6 +77,8 @@ impl Person {
             child,
             output,
             begin: Instant::now(),
+            hasty: false,
+            brackets: true,
             next_tick: Duration::from_secs(1),
         };
         person.wait_prompt();
@@ -138,6 +144,10 @@ impl Person {
 
     /// Types key after key, each shown before the next. Escape sequences count as one key.
     pub fn keys(&mut self, text: &str) {
+        if self.hasty {
+            self.send(text);
+            return self.wait_quiet(30);
+        }
         let mut rest = text;
         while !rest.is_empty() {
             let mut chars = rest.chars();
