@@ -182,6 +182,15 @@ impl Backend for SqlBackend {
         link.close().await;
         done
     }
+    async fn check(&self) -> Result<Vec<String>> {
+        if self.db.file().is_none() {
+            return self.ping().await.map(|()| Vec::new());
+        }
+        let mut link = self.db.connect().await?;
+        let found = migrate::check(&mut link).await;
+        link.close().await;
+        found
+    }
     async fn ping(&self) -> Result<()> {
         reading!(self, revision()).map(drop)
     }

@@ -87,6 +87,21 @@ fn free_name(file: &Path, version: i64) -> Result<PathBuf> {
         .ok_or_else(|| StoreError::Unavailable("too many copies of the database lie next to it".to_owned()))
 }
 
+/// What SQLite finds wrong when it reads its whole file: damaged pages, indexes that lack rows, references to nothing.
+pub(crate) async fn check(link: &mut Link) -> Result<Vec<String>> {
+    let mut problems = Vec::new();
+    for mut row in link.rows("PRAGMA integrity_check(20)", args![]).await? {
+        let line = row.text()?;
+        if line != "ok" {
+            problems.push(line);
+        }
+    }
+    for mut row in link.rows("PRAGMA foreign_key_check", args![]).await?.into_iter().take(20) {
+        problems.push(format!("a row of table {} refers to something that is not there", row.text()?));
+    }
+    Ok(problems)
+}
+
 /// Writes a consistent copy of a SQLite database. The file must not exist yet.
 pub(crate) async fn backup(link: &mut Link, to: &Path) -> Result<()> {
     let path = to.to_str().ok_or_else(|| StoreError::BadValue("path".to_owned()))?;

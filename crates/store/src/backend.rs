@@ -207,6 +207,11 @@ pub trait Backend: Send + Sync {
     // -- operation
     /// A consistent copy of the database into a file (SQLite) or an error that names the tool to use.
     async fn backup(&self, to: &std::path::Path) -> Result<()>;
+    /// What is wrong with the database as a whole, read from end to end; empty = nothing. A server that checks itself (PostgreSQL)
+    /// is only asked whether it answers.
+    async fn check(&self) -> Result<Vec<String>> {
+        self.ping().await.map(|()| Vec::new())
+    }
     /// Whether the database answers.
     async fn ping(&self) -> Result<()>;
     /// Flushes and closes.
