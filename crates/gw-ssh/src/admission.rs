@@ -112,7 +112,7 @@ mod tests {
 
     async fn socket(listener: &TcpListener) -> (TcpStream, Socket, Killer) {
         let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let (socket, killer, _) = Socket::new(listener.accept().await.unwrap().0);
+        let (socket, killer, _) = Socket::new(listener.accept().await.unwrap().0, Arc::default());
         (near, socket, killer)
     }
 

@@ -35,7 +35,7 @@ enum Request {
 /// Serves a channel until it ends.
 pub async fn serve(conn: Arc<Conn>, place: ChannelPlace, channel: Channel<server::Msg>) {
     let (from, out) = channel.split();
-    let inbox = Arc::new(Inbox::default());
+    let inbox = Arc::new(Inbox::new(conn.throttle.clone()));
     let Some(handle) = conn.handle.get().cloned() else { return };
     let person = Person {
         inbox: inbox.clone(),
@@ -121,7 +121,7 @@ async fn listen(person: &mut Person) -> Option<Request> {
         }
     };
     if eof {
-        person.inbox.give(Event::Eof).await;
+        person.inbox.end_of_input().await;
     }
     person.inbox.put_back(early.into());
     Some(request)

@@ -16,7 +16,7 @@ use session::{AccountAsk, AccountChoice, Ask, ControlPlane, Target};
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
-use crate::{leg::Dialing, login::LoggedIn, username::Destination};
+use crate::{backlog::Throttle, leg::Dialing, login::LoggedIn, username::Destination};
 
 /// The protocol of this gateway's sessions.
 pub const PROTOCOL: &str = "ssh";
@@ -35,6 +35,8 @@ pub struct Conn {
     pub handle: OnceLock<server::Handle>,
     /// Where its tasks run.
     pub tasks: TaskTracker,
+    /// Holds the client back while a channel has too much waiting.
+    pub throttle: Arc<Throttle>,
     channels: AtomicUsize,
     ahead: Mutex<Option<JoinHandle<Result<Prepared, MessagePair>>>>,
 }
@@ -82,6 +84,7 @@ impl Conn {
             login: OnceLock::new(),
             handle: OnceLock::new(),
             tasks,
+            throttle: Arc::default(),
             channels: AtomicUsize::new(0),
             ahead: Mutex::new(None),
         }

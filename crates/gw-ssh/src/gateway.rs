@@ -17,6 +17,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     admission::{Admission, Room},
     algorithms,
+    backlog::WINDOW,
     conn::Conn,
     handler::Handler,
     hostkeys,
@@ -118,7 +119,7 @@ impl Gateway {
             auth_rejection_time: Duration::ZERO,
             auth_rejection_time_initial: Some(Duration::ZERO),
             keys,
-            window_size: 2 * 1024 * 1024,
+            window_size: WINDOW,
             maximum_packet_size: MAX_PACKET,
             channel_buffer_size: 32,
             event_buffer_size: 16,
@@ -204,9 +205,9 @@ async fn connection(shared: Shared, mut tcp: TcpStream, peer: SocketAddr) {
         Ok(address) => address.ip(),
         Err(e) => return tracing::debug!(%peer, error = %e, "bad PROXY header"),
     };
-    let (socket, killer, ident) = Socket::new(tcp);
-    let place = shared.admission.enter(client, killer.clone());
     let conn = Arc::new(Conn::new(shared.control.clone(), client, shared.tasks.clone()));
+    let (socket, killer, ident) = Socket::new(tcp, conn.throttle.clone());
+    let place = shared.admission.enter(client, killer.clone());
     let logins = Logins::new(shared.control.clone(), client, ident);
     let logged_in = CancellationToken::new();
     let handler = Handler::new(conn.clone(), logins, place, shared.config.max_channels, logged_in.clone());

@@ -165,6 +165,10 @@ impl server::Handler for Handler {
         if environ::allowed(name, value) { session.channel_success(channel) } else { session.channel_failure(channel) }
     }
 
+    fn adjust_window(&mut self, _channel: ChannelId, _current: u32) -> u32 {
+        self.conn.throttle.window()
+    }
+
     // The channel's task does what is asked; if it cannot, it says so on the channel, which a bare failure could not.
     async fn shell_request(&mut self, channel: ChannelId, session: &mut Session) -> Result<(), Self::Error> {
         session.channel_success(channel)

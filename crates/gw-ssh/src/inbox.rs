@@ -1,24 +1,21 @@
 //! What a person's channel brings, in order, bounded in bytes.
 //!
-//! The SSH library stops a whole connection when one channel's own queue is full. Everything is therefore taken off that
-//! queue at once and waits here for whoever serves the channel: the setup, the menu, a prompt, a relay. A target that
-//! does not read its input delays the other channels of the same person only when it is behind by [`BUDGET`], and a
-//! person who leaves is noticed at once.
+//! Everything is taken off the library's queue at once and waits in a [`Backlog`] for whoever serves the channel: the
+//! setup, the menu, a prompt, a relay. A person who leaves is noticed at once, whatever still waits.
 
-use std::{
-    collections::VecDeque,
-    sync::atomic::{AtomicBool, Ordering},
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
-use bytes::Bytes;
-use parking_lot::Mutex;
+use bytes::{Bytes, BytesMut};
 use russh::{ChannelMsg, ChannelReadHalf, Pty, Sig};
 use tokio::sync::Notify;
 
-/// Bytes that may wait for one channel.
-pub const BUDGET: usize = 3 * 1024 * 1024;
-/// What an event costs beyond its bytes, so that many tiny ones are bounded too.
-const OVERHEAD: usize = 128;
+use crate::backlog::{Backlog, Item, Throttle};
+
+/// Neighbours are joined up to this many bytes.
+const JOINED: usize = 16 * 1024;
 /// Longest terminal name.
 const MAX_TERM: usize = 256;
 /// Longest exec line and subsystem name.
@@ -80,18 +77,37 @@ pub enum Event {
     Signal(Sig),
 }
 
-impl Event {
-    fn cost(&self) -> usize {
-        OVERHEAD
-            + match self {
-                Event::Data(b) | Event::Exec(b) => b.len(),
-                Event::Env(n, v) => n.len() + v.len(),
-                Event::Pty(p) => p.term.len() + p.modes.len() * 8,
-                Event::Subsystem(n) => n.len(),
-                _ => 0,
-            }
+/// Two small pieces as one; the second comes back if they are too large together.
+pub fn join_bytes(first: &mut Bytes, second: Bytes) -> Option<Bytes> {
+    if first.len() + second.len() > JOINED {
+        return Some(second);
     }
+    let mut joined = BytesMut::with_capacity(first.len() + second.len());
+    joined.extend_from_slice(first);
+    joined.extend_from_slice(&second);
+    *first = joined.freeze();
+    None
+}
 
+impl Item for Event {
+    fn weight(&self) -> usize {
+        match self {
+            Event::Data(b) | Event::Exec(b) => b.len(),
+            Event::Env(n, v) => n.len() + v.len(),
+            Event::Pty(p) => p.term.len() + p.modes.len() * 8,
+            Event::Subsystem(n) => n.len(),
+            _ => 0,
+        }
+    }
+    fn join(&mut self, next: Self) -> Option<Self> {
+        match (self, next) {
+            (Event::Data(first), Event::Data(second)) => join_bytes(first, second).map(Event::Data),
+            (_, next) => Some(next),
+        }
+    }
+}
+
+impl Event {
     fn of(message: ChannelMsg) -> Option<Event> {
         Some(match message {
             ChannelMsg::Data { data } => Event::Data(data),
@@ -117,23 +133,19 @@ impl Event {
     }
 }
 
-#[derive(Default)]
-struct State {
-    events: VecDeque<Event>,
-    used: usize,
-}
-
 /// See the module. One pump, one reader at a time.
-#[derive(Default)]
 pub struct Inbox {
-    state: Mutex<State>,
-    filled: Notify,
-    emptied: Notify,
+    events: Backlog<Event>,
     is_gone: AtomicBool,
     gone: Notify,
 }
 
 impl Inbox {
+    /// For a channel of the connection with this throttle.
+    pub fn new(throttle: Arc<Throttle>) -> Self {
+        Self { events: Backlog::new(throttle), is_gone: AtomicBool::new(false), gone: Notify::new() }
+    }
+
     /// Moves everything from the library's queue; ready when the person left or closed the channel.
     pub async fn pump(&self, mut from: ChannelReadHalf) {
         while let Some(message) = from.wait().await {
@@ -141,7 +153,7 @@ impl Inbox {
                 break;
             }
             if let Some(event) = Event::of(message) {
-                self.give(event).await;
+                self.events.give(event).await;
             }
         }
         self.leave();
@@ -167,58 +179,21 @@ impl Inbox {
         self.is_gone.load(Ordering::Acquire)
     }
 
-    /// Gives an event; waits while the inbox is full.
-    pub async fn give(&self, event: Event) {
-        let cost = event.cost();
-        loop {
-            {
-                let mut state = self.state.lock();
-                if state.events.is_empty() || state.used + cost <= BUDGET {
-                    state.used += cost;
-                    state.events.push_back(event);
-                    break;
-                }
-            }
-            self.emptied.notified().await;
-        }
-        self.filled.notify_one();
-    }
-
     /// Puts input back to be read first: it was typed ahead of what comes next.
     pub fn put_back(&self, bytes: Bytes) {
-        if bytes.is_empty() {
-            return;
+        if !bytes.is_empty() {
+            self.events.put_back(Event::Data(bytes));
         }
-        let event = Event::Data(bytes);
-        let mut state = self.state.lock();
-        state.used += event.cost();
-        state.events.push_front(event);
-        drop(state);
-        self.filled.notify_one();
+    }
+
+    /// Says again that no more input will come, behind what still waits.
+    pub async fn end_of_input(&self) {
+        self.events.give(Event::Eof).await;
     }
 
     /// Takes the next event; waits for one, for ever if the person is gone. Cancel-safe.
     pub async fn take(&self) -> Event {
-        loop {
-            let next = {
-                let mut state = self.state.lock();
-                let next = state.events.pop_front();
-                if let Some(event) = &next {
-                    state.used = state.used.saturating_sub(event.cost());
-                    if state.events.is_empty() {
-                        state.events.shrink_to(16);
-                    }
-                }
-                next
-            };
-            match next {
-                Some(event) => {
-                    self.emptied.notify_one();
-                    return event;
-                }
-                None => self.filled.notified().await,
-            }
-        }
+        self.events.take().await
     }
 
     /// Takes the next event, `None` when the person is gone.
@@ -233,51 +208,13 @@ impl Inbox {
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::Arc, time::Duration};
+    use std::time::Duration;
 
     use super::*;
 
     #[tokio::test]
-    async fn the_giver_waits_at_the_budget_and_order_is_kept() {
-        let inbox = Arc::new(Inbox::default());
-        let block = Bytes::from(vec![7u8; 1024 * 1024]);
-        let giver = tokio::spawn({
-            let (inbox, block) = (inbox.clone(), block.clone());
-            async move {
-                for _ in 0..16 {
-                    inbox.give(Event::Data(block.clone())).await;
-                }
-                inbox.give(Event::Eof).await;
-            }
-        });
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        assert!(!giver.is_finished());
-        assert!(inbox.state.lock().used <= BUDGET);
-
-        let mut taken = 0;
-        while !matches!(inbox.take().await, Event::Eof) {
-            taken += 1;
-        }
-
-        assert_eq!(taken, 16);
-        assert!(giver.await.is_ok());
-        assert_eq!(inbox.state.lock().used, 0);
-    }
-
-    #[tokio::test]
-    async fn many_tiny_events_are_bounded_too() {
-        let inbox = Inbox::default();
-        let mut given = 0u32;
-        while tokio::time::timeout(Duration::from_millis(20), inbox.give(Event::Data(Bytes::from_static(b"x")))).await.is_ok() {
-            given += 1;
-            assert!(given < 1_000_000);
-        }
-        assert!(given as usize >= BUDGET / (OVERHEAD + 1) - 1);
-    }
-
-    #[tokio::test]
     async fn who_waits_learns_that_the_person_left() {
-        let inbox = Arc::new(Inbox::default());
+        let inbox = Arc::new(Inbox::new(Arc::default()));
         let waiter = tokio::spawn({
             let inbox = inbox.clone();
             async move { inbox.next().await }
@@ -288,5 +225,15 @@ mod tests {
 
         assert!(matches!(waiter.await, Ok(None)));
         inbox.gone().await;
+    }
+
+    #[tokio::test]
+    async fn typed_ahead_input_is_read_first() {
+        let inbox = Inbox::new(Arc::default());
+        inbox.end_of_input().await;
+        inbox.put_back(Bytes::from_static(b"ls\n"));
+
+        assert!(matches!(inbox.next().await, Some(Event::Data(b)) if &b[..] == b"ls\n"));
+        assert!(matches!(inbox.next().await, Some(Event::Eof)));
     }
 }

@@ -14,6 +14,7 @@
 
 mod admission;
 mod algorithms;
+mod backlog;
 mod channel;
 mod conn;
 pub mod console;
@@ -22,7 +23,7 @@ pub mod exec;
 mod gateway;
 mod handler;
 pub mod hostkeys;
-pub mod inbox;
+mod inbox;
 mod leg;
 mod login;
 pub mod menu;
@@ -30,7 +31,7 @@ mod person;
 pub mod proxy;
 mod qr;
 mod relay;
-pub mod socket;
+mod socket;
 pub mod username;
 
 pub use gateway::{Config, Gateway, listen};

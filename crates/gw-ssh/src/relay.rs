@@ -1,9 +1,8 @@
 //! Moving bytes between a person and a target while the session runs.
 //!
 //! Everything is handed to the tap before it is passed on. Two directions run side by side in one task; nothing in it
-//! queues without bound, and the library's own loops are never made to wait for the other leg's network:
-//! what the person sends waits in the [`Inbox`](crate::inbox::Inbox), what the target sends waits in its own connection,
-//! which no other session shares.
+//! queues without bound, and the library's own loops are never made to wait for the other leg: what either side sent
+//! waits in a [`Backlog`].
 
 use std::{
     collections::VecDeque,
@@ -18,7 +17,8 @@ use session::{End, Live, Notice, RecorderGone, RelayEnd, Tap};
 use tokio::sync::mpsc;
 
 use crate::{
-    inbox::{Event, PtyRequest},
+    backlog::{Backlog, Item},
+    inbox::{Event, PtyRequest, join_bytes},
     leg::TargetLink,
     person::{NO_SESSION, Person},
 };
@@ -61,7 +61,8 @@ struct Flow<'a> {
 pub async fn relay(link: TargetLink, live: Live, person: &Person, start: Start) -> (RelayEnd, bool) {
     let TargetLink { transport, channel } = link;
     let Live { id, tap, mut notices } = live;
-    let (mut from_target, to_target) = channel.split();
+    let (from_target, to_target) = channel.split();
+    let backlog = Backlog::new(transport.throttle.clone());
     let flow = Flow { person, keep_open: start.keep_open, locked: AtomicBool::new(false), tap: &tap };
     let mut exit_code = None;
     let begun = begin(&to_target, person, &start).await;
@@ -78,7 +79,8 @@ pub async fn relay(link: TargetLink, live: Live, person: &Person, start: Start) 
             return (RelayEnd { end: End::of(EndReason::Client), exit_code }, false);
         }
         () = person.inbox.gone() => return (RelayEnd { end: End::of(EndReason::Client), exit_code }, true),
-        ended = flow.down(&mut from_target, begun, &mut exit_code) => ended,
+        () = pump(from_target, &backlog) => TargetEnd::Lost,
+        ended = flow.down(&backlog, begun, &mut exit_code) => ended,
         RecorderGone = flow.up(&to_target) => TargetEnd::Recorder,
     };
     let end = match ended {
@@ -97,6 +99,35 @@ pub async fn relay(link: TargetLink, live: Live, person: &Person, start: Start) 
     let closed = flow.last_words(&ended, exit_code).await;
     drop(transport);
     (RelayEnd { end, exit_code }, closed)
+}
+
+/// What the target told; `None` at the end.
+struct Told(Option<ChannelMsg>);
+
+impl Item for Told {
+    fn weight(&self) -> usize {
+        match &self.0 {
+            Some(ChannelMsg::Data { data } | ChannelMsg::ExtendedData { data, .. }) => data.len(),
+            _ => 0,
+        }
+    }
+    fn join(&mut self, next: Self) -> Option<Self> {
+        match (&mut self.0, next.0) {
+            (Some(ChannelMsg::Data { data: first }), Some(ChannelMsg::Data { data })) => join_bytes(first, data).map(|data| Told(Some(ChannelMsg::Data { data }))),
+            (_, next) => Some(Told(next)),
+        }
+    }
+}
+
+/// Empties the library's queue, for ever.
+async fn pump(mut from: ChannelReadHalf, to: &Backlog<Told>) {
+    while let Some(message) = from.wait().await {
+        if !matches!(message, ChannelMsg::WindowAdjusted { .. }) {
+            to.give(Told(Some(message))).await;
+        }
+    }
+    to.give(Told(None)).await;
+    std::future::pending().await
 }
 
 /// Replies that the target owes, in order.
@@ -126,11 +157,11 @@ async fn begin(to: &ChannelWriteHalf<client::Msg>, person: &Person, start: &Star
 
 impl Flow<'_> {
     /// Target to person.
-    async fn down(&self, from: &mut ChannelReadHalf, begun: Result<VecDeque<Owed>, russh::Error>, exit_code: &mut Option<i64>) -> TargetEnd {
+    async fn down(&self, from: &Backlog<Told>, begun: Result<VecDeque<Owed>, russh::Error>, exit_code: &mut Option<i64>) -> TargetEnd {
         let Ok(mut owed) = begun else { return TargetEnd::Lost };
         let (tap, out) = (self.tap, &self.person.out);
         let bytes = metrics::counter!("rampart_ssh_bytes_total", "direction" => "out");
-        while let Some(message) = from.wait().await {
+        while let Told(Some(message)) = from.take().await {
             match message {
                 ChannelMsg::Data { data } => {
                     bytes.increment(data.len() as u64);

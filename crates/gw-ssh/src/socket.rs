@@ -15,12 +15,17 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    time::Sleep,
 };
+
+use crate::backlog::Throttle;
 
 /// One read of the kernel: two full packets.
 const CHUNK: usize = 64 * 1024;
 /// Reads at least this large go straight to the reader.
 const DIRECT: usize = 16 * 1024;
+/// While the connection is held back, the kernel is asked for bytes this often.
+const PACE: Duration = Duration::from_millis(10);
 /// Longest identification line (RFC 4253 §4.2).
 const MAX_IDENT: usize = 255;
 /// How long sent bytes may stay unacknowledged before the kernel gives the peer up.
@@ -49,18 +54,33 @@ pub struct Socket {
     buffer: Vec<u8>,
     taken: usize,
     ident: Option<(Vec<u8>, Ident)>,
+    throttle: Arc<Throttle>,
+    /// Until when nothing is read.
+    pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl Socket {
     /// Takes over a connected stream and sets its options.
-    pub fn new(tcp: TcpStream) -> (Self, Killer, Ident) {
+    pub fn new(tcp: TcpStream, throttle: Arc<Throttle>) -> (Self, Killer, Ident) {
         let _ = tcp.set_nodelay(true);
         let _ = rustix::net::sockopt::set_socket_keepalive(&tcp, true);
         let _ = rustix::net::sockopt::set_tcp_user_timeout(&tcp, u32::try_from(UNACKED.as_millis()).unwrap_or(u32::MAX));
         let tcp = Arc::new(tcp);
         let killer = Killer(Arc::downgrade(&tcp));
         let ident = Ident::default();
-        (Self { tcp, buffer: Vec::new(), taken: 0, ident: Some((Vec::new(), ident.clone())) }, killer, ident)
+        (Self { tcp, buffer: Vec::new(), taken: 0, ident: Some((Vec::new(), ident.clone())), throttle, pause: None }, killer, ident)
+    }
+
+    /// Waits out the pause; a held-back connection begins the next one with every read.
+    fn poll_pace(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(pause) = &mut self.pause {
+            ready!(pause.as_mut().poll(cx));
+            self.pause = None;
+        }
+        if self.throttle.is_on() {
+            self.pause = Some(Box::pin(tokio::time::sleep(PACE)));
+        }
+        Poll::Ready(())
     }
 
     fn note_ident(&mut self, bytes: &[u8]) {
@@ -98,6 +118,7 @@ impl AsyncRead for Socket {
         if out.remaining() == 0 || this.serve_buffered(out) {
             return Poll::Ready(Ok(()));
         }
+        ready!(this.poll_pace(cx));
         loop {
             match this.tcp.poll_read_ready(cx) {
                 Poll::Ready(r) => r?,
@@ -173,7 +194,7 @@ mod tests {
     #[tokio::test]
     async fn small_and_large_reads_give_the_same_bytes_and_the_ident_is_seen() {
         let (mut far, near) = pair().await;
-        let (mut socket, _, ident) = Socket::new(near);
+        let (mut socket, _, ident) = Socket::new(near, Arc::default());
         let mut sent = b"SSH-2.0-test_1 hello\r\n".to_vec();
         sent.extend((0..300_000u32).map(|i| (i % 251) as u8));
         let copy = sent.clone();
@@ -200,7 +221,7 @@ mod tests {
     #[tokio::test]
     async fn a_killed_socket_wakes_a_stuck_writer() {
         let (_far, near) = pair().await;
-        let (mut socket, killer, _) = Socket::new(near);
+        let (mut socket, killer, _) = Socket::new(near, Arc::default());
         let stuck = tokio::spawn(async move {
             let block = vec![0; 1 << 20];
             while socket.write_all(&block).await.is_ok() {}

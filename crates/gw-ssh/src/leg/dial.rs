@@ -11,7 +11,7 @@ use model::Fault;
 use parking_lot::Mutex;
 use policy::{Connect, ConnectTarget, Granted};
 use russh::{
-    Channel, ChannelOpenFailure, client,
+    Channel, ChannelId, ChannelOpenFailure, client,
     keys::{HashAlg, PublicKey, PublicKeyOrCertificate},
 };
 use session::{ConnectError, ControlPlane, HostKeyVerdict, SeenHostKey};
@@ -22,7 +22,10 @@ use tokio::{
 };
 
 use super::{client_config, failed};
-use crate::socket::{Killer, Socket};
+use crate::{
+    backlog::Throttle,
+    socket::{Killer, Socket},
+};
 
 /// Time for name lookup and TCP, and again for the key exchange.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -43,10 +46,15 @@ pub struct Events {
     address: String,
     ask: mpsc::Sender<Question>,
     accepted: Option<PublicKey>,
+    throttle: Arc<Throttle>,
 }
 
 impl client::Handler for Events {
     type Error = russh::Error;
+
+    fn adjust_window(&mut self, _channel: ChannelId, _current: u32) -> u32 {
+        self.throttle.window()
+    }
 
     async fn check_server_key(&mut self, key: &PublicKeyOrCertificate) -> Result<bool, russh::Error> {
         let key = key.public_key();
@@ -78,6 +86,8 @@ impl client::Handler for Events {
 pub struct Transport {
     /// The library's handle.
     pub handle: client::Handle<Events>,
+    /// Holds the target back while too much of it waits.
+    pub throttle: Arc<Throttle>,
     killer: Killer,
 }
 
@@ -201,16 +211,17 @@ async fn connect(host: String, port: u16, ask: mpsc::Sender<Question>) -> Result
         Ok(r) => r?,
         Err(_) => return Err(Failure::Timeout("connecting")),
     };
-    let (socket, killer, _) = Socket::new(tcp);
+    let throttle = Arc::new(Throttle::default());
+    let (socket, killer, _) = Socket::new(tcp, throttle.clone());
     let asked = Arc::new(Mutex::new(None::<Instant>));
-    let events = Events { address, ask: relay_questions(ask, asked.clone()), accepted: None };
+    let events = Events { address, ask: relay_questions(ask, asked.clone()), accepted: None, throttle: throttle.clone() };
     let handshake = client::connect_stream(client_config(), socket, events);
     tokio::pin!(handshake);
     // Waiting for the answer to the host key question does not count as the target's slowness.
     let deadline = tokio::time::sleep(PATIENCE);
     tokio::pin!(deadline);
     tokio::select! {
-        done = &mut handshake => return done.map(|handle| Transport { handle, killer: killer.clone() }).map_err(Failure::Protocol),
+        done = &mut handshake => return done.map(|handle| Transport { handle, throttle: throttle.clone(), killer: killer.clone() }).map_err(Failure::Protocol),
         () = &mut deadline => {}
     }
     if asked.lock().is_none() {
@@ -218,7 +229,7 @@ async fn connect(host: String, port: u16, ask: mpsc::Sender<Question>) -> Result
         return Err(Failure::Timeout("key exchange"));
     }
     match tokio::time::timeout(FRESH + PATIENCE, handshake).await {
-        Ok(done) => done.map(|handle| Transport { handle, killer }).map_err(Failure::Protocol),
+        Ok(done) => done.map(|handle| Transport { handle, throttle, killer }).map_err(Failure::Protocol),
         Err(_) => {
             killer.kill();
             Err(Failure::Timeout("key exchange"))

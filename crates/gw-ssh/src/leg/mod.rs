@@ -76,7 +76,7 @@ fn client_config() -> Arc<client::Config> {
     static CONFIG: std::sync::LazyLock<Arc<client::Config>> = std::sync::LazyLock::new(|| {
         Arc::new(client::Config {
             client_id: russh::SshId::Standard("SSH-2.0-Rampart".into()),
-            window_size: 4 * 1024 * 1024,
+            window_size: crate::backlog::WINDOW,
             maximum_packet_size: 64 * 1024 - 1,
             channel_buffer_size: 32,
             preferred: crate::algorithms::for_targets(),
