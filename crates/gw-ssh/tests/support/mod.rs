@@ -108,6 +108,9 @@ fn free_port() -> u16 {
 }
 
 impl Sshd {
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
     pub fn start(dir: &Path) -> Self {
         let _ = std::fs::create_dir_all("/run/sshd");
         keygen(&dir.join("sshd_host"));
