@@ -25,7 +25,7 @@ pub fn text(recording: &mut Recording, out: &mut dyn Write) -> Result<(), Record
 
 /// Takes control sequences (ECMA-48) out of terminal output and applies what edits the current line: carriage
 /// return, backspace, erase and horizontal moves. Bounded: one line and one sequence are in memory.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Stripper {
     utf8: Utf8Stream,
     state: State,

@@ -1,7 +1,7 @@
 //! Bytes to text, where a character may be cut by the end of a piece.
 
 /// Decodes a stream of pieces. Invalid bytes become U+FFFD.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Utf8Stream {
     /// The beginning of a character, at most three bytes.
     carry: Vec<u8>,

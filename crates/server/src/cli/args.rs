@@ -322,9 +322,6 @@ pub struct VerifyArgs {
     /// Public key (hex, or a file that holds it) that must have signed; without it, the keys named in the evidence.
     #[arg(long, value_name = "KEY|FILE")]
     pub pubkey: Vec<String>,
-    /// Check the chain only, not the recordings.
-    #[arg(long)]
-    pub no_recordings: bool,
     /// Form.
     #[arg(short, long, default_value = "table")]
     pub output: Output,
@@ -339,9 +336,9 @@ pub struct AuditExportArgs {
     /// File to write; must not exist.
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
-    /// Leave the recordings out.
-    #[arg(long)]
-    pub no_recordings: bool,
+    /// Only this session (id) and the part of the chain that proves it; may be repeated.
+    #[arg(long, value_name = "ID")]
+    pub session: Vec<String>,
     /// Where.
     #[command(flatten)]
     pub target: Target,
