@@ -42,7 +42,7 @@ pub(crate) async fn rotate_key(can: Can<Operate>, body: Payload) -> Result<Json<
     }
     let vault = caller.app.vault().clone();
     if master && !vault.master_is_file() {
-        return Err(Fail::bad("api.master_key_not_in_file"));
+        return Err(Fail::bad("system.master_key_not_in_file"));
     }
     evidence(&caller, "node.keys_rotating", caller.app.node_id(), json!({"master": master, "data_key": data_key})).await?;
     let broken = |e: vault::VaultError| Fail::internal(format!("key rotation: {e}"));
@@ -74,7 +74,7 @@ pub(crate) async fn unlock(can: Can<Operate>, body: Payload) -> Result<Json<Valu
             authn.unlock(username).await.map_err(|e| Fail::internal(e.to_string()))?
         }
         (None, Some(address)) => {
-            let ip: IpAddr = address.parse().map_err(|_| Fail::field("address", MessagePair::new("api.not_address", "")))?;
+            let ip: IpAddr = address.parse().map_err(|_| Fail::field("address", MessagePair::new("system.bad_address", "")))?;
             evidence(&caller, "address.unblock", address, json!({"address": ip})).await?;
             authn.unlock_address(ip).await.map_err(|e| Fail::internal(e.to_string()))?
         }

@@ -67,6 +67,9 @@ impl Backend for SqlBackend {
     async fn revision(&self) -> Result<i64> {
         reading!(self, revision())
     }
+    async fn next_root(&self) -> Result<i64> {
+        reading!(self, next_root())
+    }
 
     async fn account_secrets(&self, reach: OrgFilter, account: Id<Account>) -> Result<Vec<AccountSecret>> {
         reading!(self, account_secrets(reach, account))

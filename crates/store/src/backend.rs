@@ -115,6 +115,10 @@ pub trait Backend: Send + Sync {
     async fn log(&self, batch: LogBatch) -> Result<Vec<AuditEntry>>;
     /// Grows with each commit that changed managed objects.
     async fn revision(&self) -> Result<i64>;
+    /// The number that the root folder of the next organization gets. A new organization gets its root folder by itself;
+    /// a unit of work that also inserts the root folder, with this number, only chooses its id, so that it can put things
+    /// into the folder at once.
+    async fn next_root(&self) -> Result<i64>;
 
     // -- accounts and hosts
     /// Sealed secrets of an account, newest first.

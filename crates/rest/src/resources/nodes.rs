@@ -155,7 +155,7 @@ pub(crate) async fn ensure(edit: &mut Edit, org: Id<Org>, path: &str) -> Result<
     Ok(Ok(at))
 }
 
-/// A new label: the paths of everything below follow.
+/// A new label; the store lets the paths of everything below follow.
 async fn rename(edit: &mut Edit, org: Id<Org>, input: &mut Input<'_>, node: Node) -> Result<Option<Id<Node>>, Fail> {
     let id = node.id;
     let Some(label) = input.text("value", NAME).or_else(|| input.text("name", NAME)) else { return Ok(Some(id)) };
@@ -175,15 +175,10 @@ async fn rename(edit: &mut Edit, org: Id<Org>, input: &mut Input<'_>, node: Node
         }
     }
     let head = node.full_value.rsplit_once('/').map(|(h, _)| h.to_owned()).unwrap_or_default();
-    let (old_path, new_path) = (node.full_value.clone(), format!("{head}/{label}"));
-    for below in edit.all::<Node>(org, Query::filter(Filter::eq("under", id)), |n| node.key.covers(&n.key)).await? {
-        let mut next = below.clone();
-        if below.id == id {
-            next.value.clone_from(&label);
-        }
-        next.full_value = below.full_value.strip_prefix(&old_path).map_or_else(|| below.full_value.clone(), |rest| format!("{new_path}{rest}"));
-        edit.put(next, Some(&below));
-    }
+    let mut next = node.clone();
+    next.full_value = format!("{head}/{label}");
+    next.value = label;
+    edit.put(next, Some(&node));
     Ok(Some(id))
 }
 

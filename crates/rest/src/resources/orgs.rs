@@ -1,7 +1,7 @@
 //! Organizations. Each has a root folder in the asset tree.
 
 use api::{Field, Type};
-use model::{Filter, Id, Meta, Node, NodeKey, Order, Org, Query};
+use model::{Id, Meta, Node, NodeKey, Org};
 use serde_json::{Value, json};
 
 use super::{COMMENT, CREATED_BY, DATE_CREATED, DATE_UPDATED, F_COMMENT, F_ID, F_NAME, F_NAME_LIKE, ID, NAME, UPDATED_BY, base, chosen_id, name_taken};
@@ -65,25 +65,15 @@ impl Resource for Org {
         if row.builtin {
             return Err(Fail::refused("api.builtin"));
         }
-        // the root folder goes with its organization; anything below it keeps the organization (the store refuses)
-        let roots = edit.all::<Node>(row.id, Query::all(), |n| n.org == row.id && n.key.parent().is_none()).await?;
-        roots.iter().for_each(|n| edit.remove(n));
         edit.remove(&row);
         Ok(())
     }
 }
 
-/// The root folder of a new organization, with the next free number.
+/// The root folder of a new organization, drafted with it so that the same change can put things into it.
 async fn root_folder(edit: &Edit, org: &Org) -> Result<Node, Fail> {
-    let every = edit.caller.app.store().read(edit.caller.app.authority().every_org());
-    let mut query = Query::filter(Filter::eq("parent_key", ""));
-    query.order.push(Order { field: "date_created".into(), desc: false });
-    let stored = every.list::<Node>(&query).await?.rows;
-    let drafted = edit.drafts().iter().filter_map(|d| match &d.after {
-        Some(model::Record::Node(n)) => Some(n.clone()),
-        _ => None,
-    });
-    let highest = stored.into_iter().chain(drafted).filter_map(|n| n.key.as_str().parse::<i64>().ok()).max().unwrap_or(0);
+    let drafted = edit.drafts().iter().filter(|d| d.before.is_none() && matches!(&d.after, Some(model::Record::Org(_)))).count();
+    let number = edit.caller.app.node().next_root().await? + i64::try_from(drafted).unwrap_or(0);
     let meta = Meta::new(edit.caller.who.display(), edit.now);
-    Ok(Node { id: Id::generate(), org: org.id, key: NodeKey::root(highest + 1), value: org.name.clone(), full_value: format!("/{}", org.name), child_mark: 0, meta })
+    Ok(Node { id: Id::generate(), org: org.id, key: NodeKey::root(number), value: org.name.clone(), full_value: format!("/{}", org.name), child_mark: 0, meta })
 }

@@ -157,6 +157,15 @@ pub(crate) async fn setting(link: &mut Link, name: &str) -> Result<Option<Value>
     link.first("SELECT value FROM settings WHERE name = ?", args![name]).await?.map(|mut c| c.json()).transpose()
 }
 
+/// The number of the next organization's root folder. Numbers of deleted organizations are not used again.
+pub(crate) async fn next_root(link: &mut Link) -> Result<i64> {
+    let mut last = link.number("SELECT value FROM counters WHERE name = 'root'", Vec::new()).await?;
+    for mut row in link.rows("SELECT node_key FROM nodes WHERE parent_key = ''", Vec::new()).await? {
+        last = last.max(row.text()?.parse::<i64>().unwrap_or_default());
+    }
+    Ok(last + 1)
+}
+
 pub(crate) async fn revision(link: &mut Link) -> Result<i64> {
     link.number("SELECT value FROM counters WHERE name = 'revision'", Vec::new()).await
 }

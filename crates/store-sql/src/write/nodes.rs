@@ -120,13 +120,7 @@ pub(super) async fn delete(link: &mut Link, node: &Node) -> Result<()> {
 
 /// Gives a new organization its root folder: the next free number.
 pub(crate) async fn make_root(link: &mut Link, org: &Org) -> Result<()> {
-    let mut last = 0;
-    for mut row in link.rows("SELECT node_key FROM nodes WHERE parent_key = ''", Vec::new()).await? {
-        last = last.max(row.text()?.parse::<i64>().unwrap_or_default());
-    }
-    // numbers of deleted organizations are not used again
-    let mark = link.number("SELECT value FROM counters WHERE name = 'root'", Vec::new()).await?;
-    let next = last.max(mark) + 1;
+    let next = crate::read::next_root(link).await?;
     if link.exec("UPDATE counters SET value = ? WHERE name = 'root'", args![next]).await? == 0 {
         link.insert_many("counters", "name,value", vec![args!["root", next]]).await?;
     }
@@ -135,6 +129,20 @@ pub(crate) async fn make_root(link: &mut Link, org: &Org) -> Result<()> {
     let value = org.name.replace('/', "-");
     let root = Node { id: Id::generate(), org: org.id, key: NodeKey::root(next), full_value: format!("/{value}"), value, child_mark: 0, meta };
     insert_row(link, &root).await
+}
+
+/// A root folder that comes with its new organization: the one that was just made takes its id.
+pub(super) async fn adopt_root(link: &mut Link, root: &Node) -> Result<()> {
+    let refused = || StoreError::Scope("an organization has one root folder".to_owned());
+    let sql = format!("SELECT {} FROM nodes t WHERE t.org_id = ? AND t.parent_key = ''", select_list::<Node>());
+    let made = link.first(&sql, args![root.org]).await?.map(|mut c| Node::read(&mut c)).transpose()?.ok_or_else(refused)?;
+    if made.child_mark > 0 || made.meta.revision > 1 || made.value != root.value {
+        return Err(refused());
+    }
+    if made.key != root.key {
+        return Err(StoreError::Stale(label(root)));
+    }
+    link.exec("UPDATE nodes SET id = ? WHERE id = ?", args![root.id, made.id]).await.map(drop)
 }
 
 /// Before an organization is changed: built-in ones keep their name, nobody is his own ancestor, and the root folder
