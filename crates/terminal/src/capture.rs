@@ -62,7 +62,11 @@ impl Capture {
     /// next prompt was printed before its begin could be known; it is cut off the end.
     pub fn text(&self, prompt: Option<&str>) -> (String, bool) {
         let (mut head, mut tail) = (self.head.as_slice(), self.tail.as_slice());
-        if tail.is_empty() { head = without_prompt_marks(head) } else { tail = without_prompt_marks(tail) }
+        if tail.is_empty() {
+            head = without_prompt_marks(head)
+        } else {
+            tail = without_prompt_marks(tail)
+        }
         let mut truncated = self.dropped;
         let mut text;
         if !truncated {
@@ -80,7 +84,7 @@ impl Capture {
         }
         if let Some(prompt) = prompt.map(str::trim_end).filter(|p| !p.is_empty()) {
             let end = text.trim_end();
-            if let Some(rest) = end.strip_suffix(prompt).filter(|r| r.is_empty() || r.ends_with('\n')) {
+            if let Some(rest) = end.strip_suffix(prompt).filter(|r| r.is_empty() || r.ends_with('\n') || prompt.chars().count() > 1) {
                 text.truncate(rest.len());
             }
         }

@@ -119,7 +119,7 @@ impl Echo {
         while self.held.len() > until {
             // a whole run counts: single characters of a secret may well stand in other text
             let run = squeeze(&self.first_run());
-            let shown = !hidden && text.contains(&run);
+            let shown = !hidden && !self.masked && text.contains(&run);
             match self.held.front() {
                 None => break,
                 Some(first) if !first.is_printable() => self.release_first(),
@@ -297,8 +297,7 @@ fn text_between(screen: &Screen, from: Pos, to: Pos) -> String {
 fn left_ends_with(screen: &Screen, cursor: Pos, run: &str) -> bool {
     let mut left = String::new();
     let mut row = cursor.row;
-    loop {
-        let Some(content) = screen.row(row) else { break };
+    while let Some(content) = screen.row(row) {
         let end = if row == cursor.row { cursor.col } else { usize::MAX };
         left.insert_str(0, &content.text(0, end));
         if left.len() >= run.len() || row == 0 || !screen.runs_on(row - 1) {

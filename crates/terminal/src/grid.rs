@@ -33,6 +33,8 @@ impl Cell {
 #[derive(Debug, Clone, Default)]
 pub struct Row {
     cells: Vec<Cell>,
+    // boxed, as nearly no row has any
+    #[allow(clippy::box_collection)]
     marks: Option<Box<Vec<(u16, char)>>>,
     /// text ran over the right edge into the next row
     pub wrapped: bool,

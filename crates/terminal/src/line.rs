@@ -89,7 +89,6 @@ impl Line {
     pub fn typed(&self) -> Option<&str> {
         self.typed.as_deref()
     }
-
 }
 
 /// Prompts seen before which commands were run.
@@ -112,6 +111,13 @@ impl Prompts {
     /// Was exactly this prompt seen before?
     pub fn knows(&self, prompt: &str) -> bool {
         self.known.iter().any(|k| k.0 == prompt)
+    }
+
+    /// The part of the text left of the cursor that is a known prompt: output without a line feed may stand before it.
+    pub fn shortest<'a>(&self, left: &'a str) -> Option<&'a str> {
+        let known = self.known.iter().map(|k| k.0.as_str()).filter(|k| k.trim().chars().count() > 1);
+        let len = known.filter(|k| left.ends_with(k)).map(str::len).min();
+        len.and_then(|len| left.get(left.len() - len..)).or(Some(left))
     }
 
     /// Is nothing known yet?
@@ -185,11 +191,11 @@ pub fn locate(screen: &Screen, prompts: &Prompts, ahead: Option<&str>, end: u64)
     }
     let content = screen.row(row)?;
     let text = content.text(0, usize::MAX);
-    if let Some(ahead) = ahead.filter(|a| !a.trim().is_empty() && row == end) {
-        if let Some(left) = text.trim_end().strip_suffix(ahead.trim_end()) {
-            let col = crate::text::width(left);
-            return Some(Line { typed: None, ..Line::at(screen, Pos { row, col }, true) });
-        }
+    if let Some(ahead) = ahead.filter(|a| !a.trim().is_empty() && row == end)
+        && let Some(left) = text.trim_end().strip_suffix(ahead.trim_end())
+    {
+        let col = crate::text::width(left);
+        return Some(Line { typed: None, ..Line::at(screen, Pos { row, col }, true) });
     }
     let at = prompt::guess_end(&text)?;
     let col = crate::text::width(text.get(..at)?);
@@ -208,12 +214,12 @@ fn find_start(screen: &Screen, line: &Line, prompts: &Prompts, end: u64) -> Pos 
     let rows = || (lowest..=end).rev().filter(|row| *row == 0 || *row <= lowest || !screen.runs_on(*row - 1));
     let left = |row: u64| screen.row(row).map(|r| padded(r.text(0, col), col)).unwrap_or_default();
     // pasted text may contain the prompt itself: prefer the place where the typed text follows
-    if left(line.start.row) == line.prompt {
-        if let Some(typed) = line.typed() {
-            let here = squeeze(&collect(screen, line, line.start, end));
-            if !here.is_empty() && squeeze(typed).starts_with(&here) {
-                return line.start;
-            }
+    if left(line.start.row) == line.prompt
+        && let Some(typed) = line.typed()
+    {
+        let here = squeeze(&collect(screen, line, line.start, end));
+        if !here.is_empty() && squeeze(typed).starts_with(&here) {
+            return line.start;
         }
     }
     let wanted: Vec<char> = line.prompt.chars().collect();

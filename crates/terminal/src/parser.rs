@@ -45,14 +45,7 @@ pub struct Csi {
 }
 
 impl Csi {
-    const EMPTY: Self = Self {
-        values: [0; PARAMS_MAX],
-        colon: 0,
-        len: 0,
-        private: 0,
-        intermediate: 0,
-        last: 0,
-    };
+    const EMPTY: Self = Self { values: [0; PARAMS_MAX], colon: 0, len: 0, private: 0, intermediate: 0, last: 0 };
 
     /// The parameters given; a missing one reads 0.
     pub fn params(&self) -> &[u16] {
@@ -109,16 +102,7 @@ impl Default for Parser {
 impl Parser {
     /// A parser in the ground state.
     pub const fn new() -> Self {
-        Self {
-            state: State::Ground,
-            csi: Csi::EMPTY,
-            colon_next: false,
-            intermediate: 0,
-            osc: Vec::new(),
-            utf8: [0; 4],
-            utf8_len: 0,
-            utf8_need: 0,
-        }
+        Self { state: State::Ground, csi: Csi::EMPTY, colon_next: false, intermediate: 0, osc: Vec::new(), utf8: [0; 4], utf8_len: 0, utf8_need: 0 }
     }
 
     /// Feeds bytes and returns how many were used: all of them, unless the sink asked to stop.

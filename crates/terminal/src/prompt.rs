@@ -34,9 +34,8 @@ pub fn guess_end(row: &str) -> Option<usize> {
 
 /// The words of zsh's continuation prompt (`PS2='%_> '`).
 const ZSH_WORDS: [&str; 31] = [
-    "for", "while", "until", "repeat", "select", "if", "then", "elif", "else", "case", "function", "quote", "dquote", "bquote",
-    "heredoc", "heredocd", "cmdsubst", "cmdor", "cmdand", "pipe", "errpipe", "braceparam", "subsh", "cursh", "array",
-    "mathsubst", "math", "always", "foreach", "cond", "elif-then",
+    "for", "while", "until", "repeat", "select", "if", "then", "elif", "else", "case", "function", "quote", "dquote", "bquote", "heredoc", "heredocd",
+    "cmdsubst", "cmdor", "cmdand", "pipe", "errpipe", "braceparam", "subsh", "cursh", "array", "mathsubst", "math", "always", "foreach", "cond", "elif-then",
 ];
 
 /// Is `prompt`, which came up at once after a line at the prompt `first`, the prompt for the rest of the same

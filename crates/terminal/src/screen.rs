@@ -190,15 +190,12 @@ impl Screen {
             return true;
         }
         // a wide character that did not fit leaves the last column blank
-        self.cols >= 2
-            && content.cell(self.cols - 2).ch != 0
-            && self.row(row + 1).is_some_and(|next| next.cell(1).ch == Cell::TAIL)
+        self.cols >= 2 && content.cell(self.cols - 2).ch != 0 && self.row(row + 1).is_some_and(|next| next.cell(1).ch == Cell::TAIL)
     }
 
     /// The whole page as text, one line a row, without trailing blanks.
     pub fn text(&self) -> String {
-        let mut lines: Vec<String> =
-            self.page().rows().map(|r| r.text(0, self.cols).trim_end().to_owned()).collect();
+        let mut lines: Vec<String> = self.page().rows().map(|r| r.text(0, self.cols).trim_end().to_owned()).collect();
         while lines.last().is_some_and(String::is_empty) {
             lines.pop();
         }
@@ -256,7 +253,7 @@ impl Screen {
 
     fn keep(&mut self, content: Row) {
         if self.keep_from.is_some_and(|from| self.base >= from) && self.kept_bytes < KEPT_MAX {
-            self.kept_bytes += content.cells().len() * size_of::<Cell>();
+            self.kept_bytes += std::mem::size_of_val(content.cells());
             self.kept.push(Kept { row: self.base, content });
         }
     }

@@ -40,7 +40,11 @@ impl Style {
                 0 => *self = Self::default(),
                 4 if seq.is_sub(n) => {
                     // 4:0 is no underline, 4:3 a curly one
-                    if params.get(n) == Some(&0) { self.flags &= !(1 << 3) } else { self.flags |= 1 << 3 }
+                    if params.get(n) == Some(&0) {
+                        self.flags &= !(1 << 3)
+                    } else {
+                        self.flags |= 1 << 3
+                    }
                     n += 1;
                 }
                 1..=9 => self.flags |= 1 << (p - 1),

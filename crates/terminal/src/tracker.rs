@@ -76,6 +76,8 @@ struct Running {
     announced: bool,
     /// the next line of it is being edited
     continued: bool,
+    /// the prompt that ended it is not part of what was captured
+    prompt_outside: bool,
     ended: Option<u64>,
     capture: Capture,
     /// taken inside a terminal multiplexer, whose output is not the command's
@@ -177,10 +179,10 @@ impl Tracker {
 
     /// Called about once a second: lets go of what has waited too long.
     pub fn tick(&mut self, at_us: u64) {
-        if at_us.saturating_sub(self.last_input) > 500_000 {
-            if let Some(key) = self.keys.flush() {
-                self.key(at_us, &key);
-            }
+        if at_us.saturating_sub(self.last_input) > 500_000
+            && let Some(key) = self.keys.flush()
+        {
+            self.key(at_us, &key);
         }
         let visible = self.visible_text();
         self.echo.tick(at_us, &self.screen, |run| {

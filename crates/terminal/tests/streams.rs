@@ -103,7 +103,8 @@ fn a_secret_typed_slowly_never_leaves_a_trace() {
 
 #[test]
 fn a_secret_sent_with_the_command_before_any_answer_is_masked() {
-    let found = play(&[PROMPT, In("sudo id\r"), In("hunter2\r"), Out("sudo id\r\n\x1b[?2004l\r[sudo] password for alice: "), Out("\r\nuid=0\r\n"), PROMPT, Wait(3)]);
+    let found =
+        play(&[PROMPT, In("sudo id\r"), In("hunter2\r"), Out("sudo id\r\n\x1b[?2004l\r[sudo] password for alice: "), Out("\r\nuid=0\r\n"), PROMPT, Wait(3)]);
     assert!(!found.input.contains("hunter2") && found.input.contains("sudo id"), "{:?}", found.input);
     assert_eq!(found.commands[0].0, "sudo id");
     assert!(!format!("{:?}", found.all).contains("hunter2"));
@@ -128,7 +129,17 @@ fn a_secret_is_masked_when_other_output_comes_while_it_is_typed() {
 
 #[test]
 fn bullets_are_not_an_echo() {
-    let found = play(&[PROMPT, In("sudo -i\r"), Out("sudo -i\r\n\x1b[?2004l\rpassword: "), In("ab"), Out("**"), In("cd\r"), Out("**\r\n# "), In("id\r"), Out("id\r\nuid\r\n# ")]);
+    let found = play(&[
+        PROMPT,
+        In("sudo -i\r"),
+        Out("sudo -i\r\n\x1b[?2004l\rpassword: "),
+        In("ab"),
+        Out("**"),
+        In("cd\r"),
+        Out("**\r\n# "),
+        In("id\r"),
+        Out("id\r\nuid\r\n# "),
+    ]);
     assert!(!found.input.contains("ab") && !found.input.contains("cd"), "{:?}", found.input);
     assert_eq!(found.commands.iter().map(|c| c.0.as_str()).collect::<Vec<_>>(), ["sudo -i", "id"]);
 }
@@ -143,7 +154,11 @@ fn a_slow_echo_is_waited_for() {
 #[test]
 fn a_command_is_announced_before_it_ends() {
     let found = play(&[PROMPT, In("sleep 9\r"), Out("sleep 9\r\n\x1b[?2004l\r"), Wait(2)]);
-    assert!(matches!(&found.all[..], [Tracked::Input { .. }, Tracked::CommandStarted { text, .. }, Tracked::Command { duration_us: None, .. }] if text == "sleep 9"), "{:?}", found.all);
+    assert!(
+        matches!(&found.all[..], [Tracked::Input { .. }, Tracked::CommandStarted { text, .. }, Tracked::Command { duration_us: None, .. }] if text == "sleep 9"),
+        "{:?}",
+        found.all
+    );
 }
 
 #[test]
@@ -253,7 +268,11 @@ fn redrawn(tracker: &Tracker) -> Tracker {
 #[test]
 fn a_keyframe_shows_what_the_screen_showed() {
     let mut tracker = Tracker::new(30, 6);
-    tracker.output(0, "\x1b]2;title 标题\x07one\r\n\x1b[1;31mred\x1b[0m 中文 e\u{301}\r\n\x1b[48;5;17m\x1b[K\x1b[38;2;9;8;7mrgb\x1b[m\x1b[2;4r\x1b[?25l\x1b[3;30Hx".as_bytes());
+    tracker.output(
+        0,
+        "\x1b]2;title 标题\x07one\r\n\x1b[1;31mred\x1b[0m 中文 e\u{301}\r\n\x1b[48;5;17m\x1b[K\x1b[38;2;9;8;7mrgb\x1b[m\x1b[2;4r\x1b[?25l\x1b[3;30Hx"
+            .as_bytes(),
+    );
     let again = redrawn(&tracker);
     assert_eq!(again.screen_text(), tracker.screen_text());
     assert_eq!(again.keyframe(), tracker.keyframe());

@@ -19,17 +19,20 @@ impl Screen {
         if (self.top, self.bottom + 1) != (0, self.rows) {
             let _ = write!(tail, "\x1b[{};{}r", self.top + 1, self.bottom + 1);
         }
+        if !self.title.is_empty() {
+            let _ = write!(tail, "\x1b]2;{}\x07", self.title);
+        }
+        out.extend_from_slice(tail.as_bytes());
+        self.place_cursor(&mut out);
+        // insert mode and switched-off wrapping would change how the cursor is placed
+        let mut tail = String::new();
         for (mode, on) in self.modes.changed() {
             let _ = write!(tail, "\x1b[?{mode}{}", if on { 'h' } else { 'l' });
         }
         if self.modes.insert() {
             tail.push_str("\x1b[4h");
         }
-        if !self.title.is_empty() {
-            let _ = write!(tail, "\x1b]2;{}\x07", self.title);
-        }
         out.extend_from_slice(tail.as_bytes());
-        self.place_cursor(&mut out);
         for (at, graphics) in self.cursor.graphics.iter().enumerate() {
             if *graphics {
                 out.extend_from_slice(if at == 0 { b"\x1b(0" } else { b"\x1b)0" });
@@ -62,6 +65,8 @@ impl Screen {
             };
             self.styles_write(out, cell.style);
             push(out, c);
+            let head = if cell.ch == Cell::TAIL { self.cursor.col.saturating_sub(1) } else { self.cursor.col };
+            row.into_iter().flat_map(|r| r.marks(head)).for_each(|mark| push(out, mark));
             self.cursor.style.write(out);
         }
     }

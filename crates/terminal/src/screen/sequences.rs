@@ -9,8 +9,7 @@ use crate::style::Style;
 const TITLE_MAX: usize = 256;
 
 /// The private modes that a redraw has to restore, with their numbers.
-pub(super) const MODES: [u16; 15] =
-    [1, 5, 7, 9, 12, 25, 45, 66, 1000, 1002, 1003, 1004, 1005, 1006, 2004];
+pub(super) const MODES: [u16; 15] = [1, 5, 7, 9, 12, 25, 45, 66, 1000, 1002, 1003, 1004, 1005, 1006, 2004];
 const AUTOWRAP: usize = 2;
 const CURSOR: usize = 5;
 const KEYPAD: usize = 7;
@@ -241,11 +240,7 @@ impl Screen {
     }
 
     fn go_to_row(&mut self, row: usize) {
-        self.cursor.row = if self.cursor.origin {
-            (self.top + row).min(self.bottom)
-        } else {
-            row.min(self.rows - 1)
-        };
+        self.cursor.row = if self.cursor.origin { (self.top + row).min(self.bottom) } else { row.min(self.rows - 1) };
     }
 
     /// Erasing, inserting, deleting, scrolling.
@@ -405,8 +400,8 @@ impl Screen {
 /// The DEC special graphics set (what `ESC ( 0` selects).
 fn line_drawing(byte: u8) -> char {
     const SET: [char; 32] = [
-        ' ', '◆', '▒', '␉', '␌', '␍', '␊', '°', '±', '␤', '␋', '┘', '┐', '┌', '└', '┼', '⎺', '⎻', '─', '⎼', '⎽', '├',
-        '┤', '┴', '┬', '│', '≤', '≥', 'π', '≠', '£', '·',
+        ' ', '◆', '▒', '␉', '␌', '␍', '␊', '°', '±', '␤', '␋', '┘', '┐', '┌', '└', '┼', '⎺', '⎻', '─', '⎼', '⎽', '├', '┤', '┴', '┬', '│', '≤', '≥', 'π', '≠',
+        '£', '·',
     ];
     byte.checked_sub(0x5f).and_then(|n| SET.get(usize::from(n)).copied()).unwrap_or(char::from(byte))
 }

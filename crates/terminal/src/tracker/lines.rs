@@ -53,8 +53,7 @@ impl Tracker {
         let idle = at.saturating_sub(self.last_output) > REST_US && at.saturating_sub(self.last_input) > REST_US;
         let left = self.left_of_cursor();
         let inside = cursor.row > 0 && self.screen.runs_on(cursor.row - 1);
-        let elsewhere = cursor != line.start
-            && (self.prompts.knows(&left) || (!inside && prompt::looks_like_prompt(&left) && !left.starts_with(&line.prompt)));
+        let elsewhere = cursor != line.start && (self.prompts.knows(&left) || (!inside && prompt::looks_like_prompt(&left) && !left.starts_with(&line.prompt)));
         if elsewhere || (idle && line.is_ended()) {
             self.drop_line();
             self.gestures.clear();
@@ -85,8 +84,7 @@ impl Tracker {
     /// Does the alternate screen that just opened belong to a multiplexer, judging by what was run?
     pub(super) fn opened_multiplexer(&self) -> bool {
         let text = self.running.as_ref().map_or(self.last_text.as_str(), |r| r.text.as_str());
-        text.split(['\n', ';', '|', '&'])
-            .any(|part| part.split_whitespace().any(|word| MULTIPLEXERS.contains(&word.rsplit('/').next().unwrap_or(word))))
+        text.split(['\n', ';', '|', '&']).any(|part| part.split_whitespace().any(|word| MULTIPLEXERS.contains(&word.rsplit('/').next().unwrap_or(word))))
     }
 
     /// … or judging by its status line (`[name] 0:bash*`).
@@ -132,6 +130,8 @@ impl Tracker {
         if let Some(running) = self.running.as_mut() {
             running.ended.get_or_insert(at);
             running.capture.stop();
+            // readline tells before it prints the prompt, zsh after it
+            running.prompt_outside |= self.screen.cursor().col == 0;
         }
     }
 
@@ -321,6 +321,7 @@ impl Tracker {
                 running.text.push_str(&text);
             }
             running.ended = None;
+            running.prompt_outside = false;
             running.handed = at;
             running.capture.restart();
             return;
@@ -342,6 +343,7 @@ impl Tracker {
             prompt: line.prompt,
             announced: false,
             continued: false,
+            prompt_outside: false,
             ended: None,
             capture: Capture::default(),
             inside: self.screen.alternate(),
@@ -367,7 +369,7 @@ impl Tracker {
             return false;
         }
         // anything printed in between means that the command ran
-        let (output, _) = running.capture.text(Some(left));
+        let (output, _) = running.capture.text(self.prompts.shortest(left).filter(|_| !running.prompt_outside));
         output.trim().is_empty()
     }
 
@@ -460,7 +462,11 @@ impl Tracker {
         self.announce();
         let Some(running) = self.running.take() else { return };
         let end = running.ended.or(prompt.map(|_| self.last_output));
-        let (output, truncated) = if running.inside { (String::new(), false) } else { running.capture.text(prompt) };
+        let (output, truncated) = if running.inside {
+            (String::new(), false)
+        } else {
+            running.capture.text(prompt.map(|p| self.prompts.shortest(p).unwrap_or(p)).filter(|_| !running.prompt_outside))
+        };
         self.events.push_back(Tracked::Command {
             at_us: running.at,
             text: running.text,

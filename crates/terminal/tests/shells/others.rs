@@ -219,20 +219,8 @@ fn fish_check(rc: &str) {
     p.run("echo last");
     let found = p.finish();
     let wanted = [
-        "echo one",
-        "echo two words here",
-        "echo t",
-        "echo two words here",
-        "echo two words here",
-        "for i in 1 2\necho $i\nend",
-        "echo 你好,世界",
-        "echo pasted one\necho pasted two",
-        &long,
-        "echo front back",
-        "read -s secret",
-        "printf 'no newline'",
-        "vi file.txt",
-        "echo last",
+        "echo one", "echo two words here", "echo t", "echo two words here", "echo two words here", "for i in 1 2\necho $i\nend", "echo 你好,世界",
+        "echo pasted one\necho pasted two", &long, "echo front back", "read -s secret", "printf 'no newline'", "vi file.txt", "echo last",
     ];
     same(&found.iter().map(|f| f.0.clone()).collect::<Vec<_>>(), &wanted);
     assert!(!p.input().contains("Sesame"), "{:?}", p.input());
@@ -286,16 +274,7 @@ fn dash_without_a_line_editor() {
     same(
         &found,
         &[
-            "echo one",
-            "echo right",
-            "echo 你好",
-            &long,
-            &full,
-            "cat <<END\nin side\nEND",
-            "read name",
-            "stty -echo; read s; stty echo",
-            "echo p1",
-            "echo p2",
+            "echo one", "echo right", "echo 你好", &long, &full, "cat <<END\nin side\nEND", "read name", "stty -echo; read s; stty echo", "echo p1", "echo p2",
             "echo last",
         ],
     );
