@@ -40,6 +40,7 @@ impl Local {
     /// # Errors
     /// There is no database, or it cannot be opened.
     pub async fn open(data: &Path) -> Result<Self, Failure> {
+        crate::serve::private_from_now_on();
         let (config, secrets) = configuration(data)?;
         let file = sqlite_file(&config);
         if file.as_ref().is_some_and(|f| !f.is_file()) {

@@ -21,6 +21,7 @@ impl DataDir {
     /// # Errors
     /// Somebody else holds it; the sentence names the process.
     pub fn lock(dir: &Path) -> anyhow::Result<Self> {
+        private_from_now_on();
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).with_context(|| format!("cannot create the data directory {}", dir.display()))?;
         let owner = std::fs::metadata(dir)?.uid();
         let path = dir.join("rampart.lock");
@@ -44,4 +45,9 @@ impl DataDir {
     pub fn owner(&self) -> u32 {
         self.owner
     }
+}
+
+/// Whatever this process makes from now on (database, logs beside it, sockets) is for its user only.
+pub fn private_from_now_on() {
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
 }

@@ -16,6 +16,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::config::{self, Config, Secrets};
 
+pub use lock::private_from_now_on;
 pub use node::Node;
 
 /// A directory only its owner can enter.
@@ -153,7 +154,8 @@ fn announce(config: &Config, setup: Option<vault::Secret<String>>) {
 /// # Errors
 /// A server runs there, or the directory cannot be opened.
 pub async fn offline(data: &Path) -> anyhow::Result<(Router, Node)> {
-    let (config, secrets) = config::load(None, Some(data), &config::process_env).map_err(|e| anyhow::anyhow!(e))?;
+    let file = config::process_env("RAMPART_CONFIG").filter(|f| !f.is_empty()).map(std::path::PathBuf::from);
+    let (config, secrets) = config::load(file.as_deref(), Some(data), &config::process_env).map_err(|e| anyhow::anyhow!(e))?;
     let node = Node::open(&config, &secrets, None).await?;
     let router = node.router.clone().layer(axum::Extension(rest::LocalAdmin));
     Ok((router, node))
