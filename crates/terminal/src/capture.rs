@@ -53,6 +53,19 @@ impl Capture {
         *self = Self::default();
     }
 
+    /// The first whole line, cleaned.
+    pub fn first_line(&self) -> Option<String> {
+        let end = self.head.iter().take(64 * 1024).position(|b| *b == b'\n')?;
+        Some(clean(self.head.get(..end)?))
+    }
+
+    /// Takes the first line away.
+    pub fn drop_first_line(&mut self) {
+        if let Some(end) = self.head.iter().position(|b| *b == b'\n') {
+            self.head.drain(..=end);
+        }
+    }
+
     /// Is there a whole line of output?
     pub fn has_line(&self) -> bool {
         self.head.contains(&b'\n')

@@ -9,6 +9,7 @@
 mod capture;
 mod echo;
 mod grid;
+mod history;
 mod keys;
 mod line;
 mod parser;

@@ -48,6 +48,9 @@ pub fn continues(prompt: &str, first: &str, so_far: &str) -> bool {
     if trimmed == "$" || trimmed == "#" || trimmed == "%" || trimmed == ">>>" {
         return false;
     }
+    if so_far.contains("PS1=") && !is_incomplete(so_far) {
+        return false;
+    }
     if let Some(words) = trimmed.strip_suffix('>') {
         let words = words.trim_end();
         if words.split_whitespace().all(|w| ZSH_WORDS.contains(&w)) {

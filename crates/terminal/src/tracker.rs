@@ -5,6 +5,7 @@
 //! feed — the rows from there on are read. Continuation lines join the command before them. The command ends
 //! when the next prompt comes. Keys only open the door: without a Return typed by the person nothing counts.
 
+mod commands;
 mod lines;
 
 use crate::capture::Capture;
@@ -73,6 +74,8 @@ struct Running {
     text: String,
     /// the prompt of its first line
     prompt: String,
+    /// the command before it
+    before: String,
     announced: bool,
     /// the next line of it is being edited
     continued: bool,
@@ -107,6 +110,10 @@ pub struct Tracker {
     /// the alternate screen belongs to tmux or screen
     multiplexer: bool,
     running: Option<Running>,
+    /// what the running program asked for last, in a way that does not look like a prompt
+    asked: String,
+    /// the prompt of a line whose editor was left by a key other than Return
+    widget: Option<String>,
     /// text of the last command, for recognising what opened the alternate screen
     last_text: String,
     last_output: u64,
@@ -132,6 +139,8 @@ impl Tracker {
             ahead_shown: false,
             multiplexer: false,
             running: None,
+            asked: String::new(),
+            widget: None,
             last_text: String::new(),
             last_output: 0,
             last_input: 0,
@@ -282,6 +291,9 @@ impl Tracker {
                 self.drop_line();
                 self.editing = !on && self.screen.bracketed_paste() && self.editing;
                 self.multiplexer = on && self.opened_multiplexer();
+                if !on {
+                    self.left_full_screen(at);
+                }
                 if on {
                     self.gestures.clear();
                 }

@@ -1,7 +1,6 @@
 //! The life of a line and of the command it becomes.
 
-use super::{ANNOUNCE_US, Gesture, REST_US, Running, Tracked, Tracker};
-use crate::capture::Capture;
+use super::{Gesture, REST_US, Tracker};
 use crate::echo::Judgement;
 use crate::line::{self, Line};
 use crate::prompt;
@@ -61,7 +60,7 @@ impl Tracker {
         }
     }
 
-    fn open_line(&mut self, line: Line) {
+    pub(super) fn open_line(&mut self, line: Line) {
         let prompt_back = line.editor || self.prompts.knows(&line.prompt) || prompt::looks_like_prompt(&line.prompt);
         if prompt_back && !self.continues(&line.prompt) {
             self.close(Some(&line.prompt));
@@ -126,6 +125,7 @@ impl Tracker {
         }
         self.drop_line();
         self.owed_line_feed = false;
+        self.widget = None;
         self.editing = true;
         if let Some(running) = self.running.as_mut() {
             running.ended.get_or_insert(at);
@@ -232,8 +232,11 @@ impl Tracker {
             self.line = Some(line);
             return;
         }
-        let is_prompt = self.prompt_ok(&line.prompt) || (self.prompts.is_empty() && self.running.is_none() && !line.prompt.trim().is_empty());
+        let is_prompt = self.prompt_ok(&line.prompt)
+            || self.is_interpreter(&line.prompt)
+            || (self.prompts.is_empty() && self.running.is_none() && !line.prompt.trim().is_empty());
         if !is_prompt {
+            self.asked.clone_from(&line.prompt);
             let typed = line.typed_first().map(crate::echo::squeeze).filter(|t| !t.is_empty());
             if line.prompt.trim().is_empty() && !front.interrupt && typed.is_some_and(|t| t == crate::echo::squeeze(&text)) {
                 // typed while a command runs: maybe for that command, maybe the shell will show it again
@@ -251,6 +254,14 @@ impl Tracker {
             return;
         }
         self.hand_over(at, Some(line), text);
+    }
+
+    /// Is this the prompt of an interpreter, though it looks like none: the command before set it, or the running
+    /// command shows it again and again?
+    fn is_interpreter(&self, left: &str) -> bool {
+        let text = left.trim_end();
+        let set = self.running.as_ref().is_some_and(|r| r.text.contains("PS1="));
+        !text.is_empty() && (set || (self.asked == left && !text.ends_with(['?', ':', ']', ')'])))
     }
 
     /// A line feed where no line is known: was it a line typed ahead that now stands behind its prompt?
@@ -281,96 +292,6 @@ impl Tracker {
             let shown = self.screen.row(row).map(|r| r.text(0, usize::MAX)).unwrap_or_default();
             self.ahead_shown |= crate::echo::squeeze(&shown).ends_with(&crate::echo::squeeze(&ahead));
         }
-    }
-
-    /// A line left the person's hands: decides whether it is a command.
-    fn hand_over(&mut self, at: u64, line: Option<Line>, text: String) {
-        let interrupted = text.trim_end().ends_with("^C") && self.gestures.iter().any(|g| g.interrupt);
-        let front = self.gestures.front().copied();
-        if interrupted {
-            while self.gestures.pop_front().is_some_and(|g| !g.interrupt) {}
-            return self.abandon(line, &text);
-        }
-        self.gestures.pop_front();
-        match front {
-            Some(Gesture { interrupt: true, .. }) => return self.abandon(line, &text),
-            None => {
-                // the editor ended without a Return: end of input, a widget, or output that plays a shell
-                self.drop_line();
-                return;
-            }
-            Some(_) => {}
-        }
-        let ends = line.as_ref().map_or(1, |l| l.ended_by(&text));
-        for _ in 1..ends {
-            self.gestures.pop_front();
-        }
-        self.echo.judge(Judgement { text: &text, ends }, &self.screen);
-        self.drop_line();
-        let Some(line) = line else { return };
-        if prompt::is_bullets(&text) && line.typed_first().is_none_or(|t| t.trim() != text.trim()) {
-            return;
-        }
-        let continues = self.continues(&line.prompt);
-        if !continues {
-            self.close(Some(&line.prompt));
-        }
-        if let Some(running) = self.running.as_mut().filter(|_| continues) {
-            if running.text.len() + text.len() < line::TEXT_MAX {
-                running.text.push('\n');
-                running.text.push_str(&text);
-            }
-            running.ended = None;
-            running.prompt_outside = false;
-            running.handed = at;
-            running.capture.restart();
-            return;
-        }
-        self.prompts.learn(&line);
-        if !self.gestures.is_empty() && self.ahead.is_none() {
-            // more lines were sent with this one; the next key is not the first of its line
-            self.ahead = Some(line.typed().and_then(|t| t.split_once('\n')).map(|t| t.1.to_owned()).unwrap_or_default());
-        }
-        let text = text.trim();
-        if text.is_empty() {
-            return;
-        }
-        self.last_text = text.chars().take(400).collect();
-        self.running = Some(Running {
-            at,
-            handed: at,
-            text: text.to_owned(),
-            prompt: line.prompt,
-            announced: false,
-            continued: false,
-            prompt_outside: false,
-            ended: None,
-            capture: Capture::default(),
-            inside: self.screen.alternate(),
-        });
-    }
-
-    /// A line was given up with Ctrl-C, and with it the unfinished command that it continued.
-    fn abandon(&mut self, line: Option<Line>, text: &str) {
-        let ends = line.as_ref().map_or(1, |l| l.ended_by(text));
-        self.echo.judge(Judgement { text, ends }, &self.screen);
-        self.drop_line();
-        self.ahead = None;
-        if line.is_some_and(|l| self.continues(&l.prompt)) {
-            self.running = None;
-        }
-    }
-
-    /// Is this prompt the one for the rest of the command that was handed over last?
-    fn continues(&self, left: &str) -> bool {
-        let Some(running) = self.running.as_ref().filter(|r| !r.announced) else { return false };
-        let other = left.trim() != running.prompt.trim() && self.prompts.knows(left);
-        if other || !prompt::continues(left, &running.prompt, &running.text) {
-            return false;
-        }
-        // anything printed in between means that the command ran
-        let (output, _) = running.capture.text(self.prompts.shortest(left).filter(|_| !running.prompt_outside));
-        output.trim().is_empty()
     }
 
     /// After each slice of output: is the running command's end known by now?
@@ -430,70 +351,5 @@ impl Tracker {
         let end = self.screen.cursor().row.max(line.start.row);
         let (start, text) = line::read(&self.screen, line, &self.prompts, end);
         (start == line.start && line.stands(&self.screen)).then_some(text)
-    }
-
-    /// Nothing happens for a while: announces and closes what can be.
-    pub(super) fn rest(&mut self, at: u64) {
-        let quiet = at.saturating_sub(self.last_output) >= 500_000;
-        let left = self.left_of_cursor();
-        let continues = self.continues(&left);
-        let Some(running) = self.running.as_ref() else { return };
-        let editing_on = running.continued && self.line.is_some();
-        if !running.announced && !continues && !editing_on && at.saturating_sub(running.handed) >= ANNOUNCE_US {
-            self.announce();
-        }
-        if quiet && self.line.is_none() && !self.editing && !continues && self.prompts.knows(&left) {
-            self.close(Some(&left));
-        }
-    }
-
-    /// Tells that the running command runs, once.
-    fn announce(&mut self) {
-        if let Some(running) = self.running.as_mut().filter(|r| !r.announced) {
-            running.announced = true;
-            // the empty line that ends a block belongs to it, but says nothing
-            running.text.truncate(running.text.trim_end().len());
-            self.events.push_back(Tracked::CommandStarted { at_us: running.at, text: running.text.clone() });
-        }
-    }
-
-    /// The running command ended; `prompt` stands left of the cursor if its prompt was printed already.
-    pub(super) fn close(&mut self, prompt: Option<&str>) {
-        self.announce();
-        let Some(running) = self.running.take() else { return };
-        let end = running.ended.or(prompt.map(|_| self.last_output));
-        let (output, truncated) = if running.inside {
-            (String::new(), false)
-        } else {
-            running.capture.text(prompt.map(|p| self.prompts.shortest(p).unwrap_or(p)).filter(|_| !running.prompt_outside))
-        };
-        self.events.push_back(Tracked::Command {
-            at_us: running.at,
-            text: running.text,
-            output,
-            truncated,
-            duration_us: end.map(|end| end.saturating_sub(running.handed)),
-        });
-    }
-
-    /// A shell-integration mark.
-    pub(super) fn mark(&mut self, at: u64, mark: u8) {
-        if self.screen.alternate() {
-            return;
-        }
-        match mark {
-            b'A' | b'D' => {
-                if let Some(running) = self.running.as_mut().filter(|_| !self.editing) {
-                    running.ended.get_or_insert(at);
-                    running.capture.stop();
-                }
-            }
-            b'B' if self.line.is_none() => {
-                let line = Line::at(&self.screen, self.screen.cursor(), true);
-                self.ahead = None;
-                self.open_line(line);
-            }
-            _ => {}
-        }
     }
 }
