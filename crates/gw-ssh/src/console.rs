@@ -50,12 +50,13 @@ pub struct Console {
     term: String,
     lang: Lang,
     unread: Bytes,
+    greeted: bool,
 }
 
 impl Console {
     /// Over any source, with the size in columns and rows, the terminal's name (`xterm-256color`) and the person's language.
     pub fn new(io: Box<dyn ConsoleIo>, size: (u16, u16), term: String, lang: Lang) -> Self {
-        Self { io, size: clamp(size.0, size.1), term, lang, unread: Bytes::new() }
+        Self { io, size: clamp(size.0, size.1), term, lang, unread: Bytes::new(), greeted: false }
     }
     /// The next event. Cancel-safe. Input is bounded by the channel's window.
     pub async fn read(&mut self) -> ConsoleEvent {
@@ -92,6 +93,10 @@ impl Console {
     /// The person chose another language.
     pub fn set_lang(&mut self, lang: Lang) {
         self.lang = lang;
+    }
+    /// Whether the person was greeted here before; from now on, yes.
+    pub(crate) fn greet(&mut self) -> bool {
+        std::mem::replace(&mut self.greeted, true)
     }
     /// Puts back what was read but belongs to whoever reads next.
     pub fn unread(&mut self, bytes: Vec<u8>) {

@@ -45,7 +45,9 @@ pub struct Choice {
 /// The terminal is gone.
 pub async fn run(console: &mut Console, control: &Arc<dyn ControlPlane>, who: &Identity, client: IpAddr) -> Result<Option<Choice>, ConsoleClosed> {
     tracing::debug!(user = who.username(), %client, "menu");
-    let mut menu = Menu::new(who.display(), console.lang(), console.size());
+    // Coming back from a session, the help would push what the target said last off the screen.
+    let back = console.greet();
+    let mut menu = Menu::new(who.display(), console.lang(), console.size(), back);
     let mut deadline = Instant::now() + MAX_IDLE;
     loop {
         let out = menu.take_output();

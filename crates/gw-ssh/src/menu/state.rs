@@ -89,8 +89,8 @@ pub struct Menu {
 }
 
 impl Menu {
-    /// Greets the person of that (unescaped) name and shows the prompt.
-    pub fn new(user: &str, lang: Lang, size: (u16, u16)) -> Self {
+    /// Greets the person of that (unescaped) name, unless he comes `back`, and shows the prompt.
+    pub fn new(user: &str, lang: Lang, size: (u16, u16), back: bool) -> Self {
         let mut menu = Self {
             user: terminal::safe(user),
             lang,
@@ -105,7 +105,9 @@ impl Menu {
             out: Vec::new(),
             request: None,
         };
-        menu.banner();
+        if !back {
+            menu.banner();
+        }
         menu.prompt();
         menu
     }

@@ -46,7 +46,7 @@ struct World {
 impl World {
     fn new(all: Vec<Target>, lang: Lang, size: (u16, u16)) -> Self {
         let accounts = vec![AccountChoice { ask: AccountAsk::Written("root".into()), name: "root".into(), username: "root".into(), types_secret: false }];
-        Self { menu: Menu::new("Alice(alice)", lang, size), all, accounts, screen: Vec::new(), asked: Vec::new(), end: None }
+        Self { menu: Menu::new("Alice(alice)", lang, size, false), all, accounts, screen: Vec::new(), asked: Vec::new(), end: None }
     }
 
     fn page(&self, q: &TargetQuery) -> Page<Target> {
@@ -310,6 +310,13 @@ fn an_asset_that_speaks_nothing_served_here_is_refused() {
 
     assert!(w.type_in("web1\r").contains("not open for you on web1"));
     assert!(w.end.is_none());
+}
+
+#[test]
+fn coming_back_from_a_session_shows_the_prompt_only() {
+    let mut menu = Menu::new("Alice(alice)", Lang::En, (80, 24), true);
+
+    assert_eq!(menu.take_output(), b"\rOpt> \x1b[K");
 }
 
 #[test]

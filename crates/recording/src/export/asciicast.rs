@@ -23,7 +23,8 @@ pub struct AsciicastOptions {
 pub fn asciicast(recording: &mut Recording, options: AsciicastOptions, out: &mut dyn Write) -> Result<(), RecordError> {
     let header = recording.header().clone();
     let mut size = (header.cols.max(1), header.rows.max(1));
-    if header.cols == 0 {
+    let no_terminal = header.cols == 0;
+    if no_terminal {
         size = (80, 24);
     }
     let mut first = Map::new();
@@ -41,13 +42,15 @@ pub fn asciicast(recording: &mut Recording, options: AsciicastOptions, out: &mut
     }
     writeln!(out, "{}", Value::Object(first))?;
 
+    // Without a terminal nothing turned line feeds into new lines; a player's terminal has to be told.
+        let shown = |text: String| if no_terminal { text.replace('\n', "\r\n") } else { text };
     let (mut output, mut errors, mut input) = (Utf8Stream::default(), Utf8Stream::default(), Utf8Stream::default());
     let mut last = 0;
     while let Some((at, event)) = recording.next_event()? {
         last = at;
         let (code, data) = match event {
-            Event::Output(b) => ("o", output.push(&b)),
-            Event::Stderr(b) => ("o", errors.push(&b)),
+            Event::Output(b) => ("o", shown(output.push(&b))),
+            Event::Stderr(b) => ("o", shown(errors.push(&b))),
             Event::Input(b) if options.input => ("i", input.push(&b)),
             Event::Resize { cols, rows } if (cols, rows) != size && cols > 0 && rows > 0 => {
                 size = (cols, rows);

@@ -1,10 +1,11 @@
 //! `rampart ls`.
 
 use chrono::{DateTime, Local, SecondsFormat, TimeDelta};
+use http::{Method, StatusCode};
 use model::Clock as _;
 use serde_json::{Value, json};
 
-use super::{ApiClient, Done, Failure, Listed, LsArgs, Output, out, query, say};
+use super::{ApiClient, Done, Failure, Listed, LsArgs, Output, client::refusal, out, query, say};
 
 /// Heading and the fields a cell is made of, the first that says something.
 type Column = (&'static str, &'static [&'static str]);
@@ -71,7 +72,7 @@ pub async fn run(args: LsArgs) -> Done {
     let (path, columns) = resource(args.what);
     let pairs = pairs(&args)?;
     let client = ApiClient::of(&args.target).await?.in_org(args.org.as_deref());
-    let answer = client.get(&query(path, &pairs)).await;
+    let answer = fetch(&client, args.what, path, &pairs).await;
     client.close().await;
     let answer = answer?;
     let rows = answer.get("results").unwrap_or(&answer).as_array().cloned().ok_or_else(|| Failure::failed(say("cli.strange_answer", &[("status", "200")])))?;
@@ -88,6 +89,21 @@ pub async fn run(args: LsArgs) -> Done {
             }
             Ok(())
         }
+    }
+}
+
+/// Whoever may not list everything is shown what is his own.
+async fn fetch(client: &ApiClient, what: Listed, path: &str, pairs: &[(&str, String)]) -> Result<Value, Failure> {
+    let own = match what {
+        Listed::Assets => "/api/v1/perms/users/self/assets/",
+        Listed::Sessions => "/api/v1/terminal/my-sessions/",
+        _ => return client.get(&query(path, pairs)).await,
+    };
+    let (status, answer) = client.try_json(Method::GET, &query(path, pairs), None).await?;
+    match status {
+        StatusCode::FORBIDDEN => client.get(&query(own, pairs)).await,
+        s if s.is_success() => Ok(answer),
+        s => Err(refusal(s, &answer)),
     }
 }
 

@@ -56,10 +56,10 @@ impl ApiClient {
     /// # Errors
     /// A sentence that says what to do.
     pub async fn of(target: &Target) -> Result<Self, Failure> {
-        if target.server.is_none() {
-            if let Some(dir) = data_dir(target.data.as_deref()) {
-                return Self::at(&dir).await;
-            }
+        if target.server.is_none()
+            && let Some(dir) = data_dir(target.data.as_deref())
+        {
+            return Self::at(&dir).await;
         }
         let logins = Logins::load()?;
         let login = logins.of(target.server.as_deref()).ok_or_else(|| match &target.server {

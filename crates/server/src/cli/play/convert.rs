@@ -119,7 +119,7 @@ mod tests {
         let mut filter = FromMoment { out: &mut out, from: 2.0, screen: Screen::new(20, 4), line: Vec::new(), head: false, begun: false };
 
         write!(filter, "{{\"version\": 2}}\n[1.0, \"o\", \"early\\r\\n\"]\n[2.5").unwrap();
-        write!(filter, ", \"o\", \"late\"]\n").unwrap();
+        writeln!(filter, ", \"o\", \"late\"]").unwrap();
         filter.begin().unwrap();
 
         let lines: Vec<Value> = String::from_utf8(out).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect();

@@ -59,11 +59,11 @@ pub async fn find(args: &PlayArgs) -> Result<Source, Failure> {
         return Err(Failure::usage(say("cli.bad_session", &[("id", &args.id)])));
     }
     let id = args.id.to_ascii_lowercase();
-    if args.target.server.is_none() {
-        if let Some(dir) = client::data_dir(args.target.data.as_deref()) {
-            client::may_administrate(&dir)?;
-            return in_directory(&dir.join("recordings"), &id);
-        }
+    if args.target.server.is_none()
+        && let Some(dir) = client::data_dir(args.target.data.as_deref())
+    {
+        client::may_administrate(&dir)?;
+        return in_directory(&dir.join("recordings"), &id);
     }
     download(args, &id).await
 }

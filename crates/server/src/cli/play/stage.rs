@@ -106,11 +106,7 @@ impl Show {
                         self.size = (cols, rows);
                         self.drawn.clear();
                     }
-                    Event::Key(key) if key.kind != KeyEventKind::Release => {
-                        if !self.key(key)? {
-                            return Ok(());
-                        }
-                    }
+                    Event::Key(key) if key.kind != KeyEventKind::Release && !self.key(key)? => return Ok(()),
                     _ => {}
                 }
             }
