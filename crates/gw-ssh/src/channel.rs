@@ -190,16 +190,24 @@ async fn from_menu(conn: &Arc<Conn>, person: &mut Person) {
     }
 }
 
+/// A command line for the record; the target gets the bytes as they are.
+fn readable(line: &Bytes) -> String {
+    String::from_utf8_lossy(line).into_owned()
+}
+
 /// One session on its one path. Whether the channel is closed already.
 async fn run(conn: &Arc<Conn>, person: &Person, ready: Ready, command: Option<Bytes>, keep_open: bool) -> Result<bool, MessagePair> {
     let kind = if command.is_some() { SessionKind::Command } else { SessionKind::Normal };
     let opening = Opening { kind, login_from: LoginFrom::Ssh, remote_addr: conn.client.to_string(), connection_id: conn.id.clone() };
     let stream = match (&person.pty, &command) {
-        (Some(pty), _) => {
+        (Some(pty), line) => {
             let (cols, rows) = pty.size.screen();
-            Stream::Terminal { cols, rows }
+            match line {
+                Some(line) => Stream::TerminalExec { cols, rows, line: readable(line) },
+                None => Stream::Terminal { cols, rows },
+            }
         }
-        (None, Some(line)) => Stream::Exec(String::from_utf8_lossy(line).into_owned()),
+        (None, Some(line)) => Stream::Exec(readable(line)),
         (None, None) => Stream::Exec(String::from("shell")),
     };
     let start = Start { notice: command.is_none() && person.pty.is_some(), command, keep_open };

@@ -183,7 +183,7 @@ impl<L: Send> Session<Connected<L>> {
         let core = &mut self.core;
         let start = core.control.clock().now();
         let (cols, rows) = match &stream {
-            Stream::Terminal { cols, rows } => (*cols, *rows),
+            Stream::Terminal { cols, rows } | Stream::TerminalExec { cols, rows, .. } => (*cols, *rows),
             Stream::Exec(_) => (0, 0),
         };
         let row = &core.row;
@@ -201,7 +201,7 @@ impl<L: Send> Session<Connected<L>> {
             remote_addr: row.remote_addr.clone(),
             node_id: row.node_id.clone(),
             title: match &stream {
-                Stream::Exec(line) => line.chars().take(200).collect(),
+                Stream::Exec(line) | Stream::TerminalExec { line, .. } => line.chars().take(200).collect(),
                 Stream::Terminal { .. } => String::new(),
             },
             ..Default::default()

@@ -133,6 +133,16 @@ pub enum Stream {
         /// Rows.
         rows: u16,
     },
+    /// One command with a terminal (`ssh -t host command`): its line is a command record, and what it may start (a shell,
+    /// an editor) is read off the screen.
+    TerminalExec {
+        /// Columns.
+        cols: u16,
+        /// Rows.
+        rows: u16,
+        /// The line.
+        line: String,
+    },
     /// One command without a terminal: its line is the command record.
     Exec(String),
 }
@@ -158,7 +168,8 @@ pub(crate) fn start(recorder: Recorder, stream: Stream, describe: Describe, coun
     let task = Task { recorder, describe, counters, pending: Vec::new() };
     let handle = describe_tasks.spawn(async move {
         match stream {
-            Stream::Terminal { cols, rows } => task.terminal(rx, Tracker::new(cols, rows)).await,
+            Stream::Terminal { cols, rows } => task.terminal(rx, Tracker::new(cols, rows), None).await,
+            Stream::TerminalExec { cols, rows, line } => task.terminal(rx, Tracker::new(cols, rows), Some(line)).await,
             Stream::Exec(line) => task.exec(rx, line).await,
         }
     });
@@ -173,8 +184,15 @@ struct Task {
 }
 
 impl Task {
-    async fn terminal(mut self, mut rx: mpsc::Receiver<Message>, mut tracker: Tracker) -> Drained {
-        let result = self.follow(&mut rx, &mut tracker).await;
+    async fn terminal(mut self, mut rx: mpsc::Receiver<Message>, mut tracker: Tracker, line: Option<String>) -> Drained {
+        let given = match line {
+            Some(line) => self.command(self.counters.at(), line, String::new(), None).await,
+            None => Ok(()),
+        };
+        let result = match given {
+            Ok(()) => self.follow(&mut rx, &mut tracker).await,
+            broken => broken,
+        };
         // Whatever is still queued belongs to the record, also after an end that the relay decided.
         drop(rx);
         let at = self.counters.at();
@@ -185,7 +203,7 @@ impl Task {
     }
 
     async fn follow(&mut self, rx: &mut mpsc::Receiver<Message>, tracker: &mut Tracker) -> Result<(), String> {
-        let mut unsettled = false;
+        let mut unsettled = !self.pending.is_empty();
         loop {
             // The timer runs only while the tracker holds something back: an idle session costs no wake-ups.
             let message = if unsettled {
