@@ -128,21 +128,18 @@ pub fn object_schema(fields: &[Field], side: Side) -> Value {
     let mut required = Vec::new();
     for field in fields.iter().filter(|f| if side == Side::Shown { f.read } else { f.write }) {
         let mut schema = type_schema(field.ty, side);
-        if let Some(o) = schema.as_object_mut() {
-            if !field.help.is_empty() {
-                o.insert("description".into(), field.help.into());
-            }
+        if let Some(o) = schema.as_object_mut().filter(|_| !field.help.is_empty()) {
+            o.insert("description".into(), field.help.into());
         }
         properties.insert(field.name.into(), schema);
         if side == Side::Create && field.required {
             required.push(json!(field.name));
         }
     }
-    let mut object = json!({"type": "object", "properties": properties});
-    if !required.is_empty() {
-        object["required"] = Value::Array(required);
+    if required.is_empty() {
+        return json!({"type": "object", "properties": properties});
     }
-    object
+    json!({"type": "object", "properties": properties, "required": required})
 }
 
 #[cfg(test)]

@@ -179,10 +179,10 @@ pub(crate) async fn open_session(State(app): State<App>, from: Stranger, body: P
     }
     let who = log_in(&app, &from, &body.object()?).await?;
     let client = from.client.to_string();
-    if let Some(old) = crate::credential::cookie(&from.headers, SESSION_COOKIE) {
-        if let Some((_, token)) = app.authn().identify(TokenKind::Session, &old, &client).await? {
-            app.authn().revoke(token.id).await?;
-        }
+    if let Some(old) = crate::credential::cookie(&from.headers, SESSION_COOKIE)
+        && let Some((_, token)) = app.authn().identify(TokenKind::Session, &old, &client).await?
+    {
+        app.authn().revoke(token.id).await?;
     }
     let life = Authenticator::default_life(TokenKind::Session);
     let (token, issued): (Token, _) = app.authn().issue_token(&who, TokenKind::Session, &client, life).await?;

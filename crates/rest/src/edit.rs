@@ -44,6 +44,33 @@ impl Draft {
     }
 }
 
+/// Drafts by kind and a text.
+type Places = HashMap<(Kind, String), Vec<usize>>;
+
+fn note(map: &mut Places, key: (Kind, String), at: usize) {
+    let places = map.entry(key).or_default();
+    if !places.contains(&at) {
+        places.push(at);
+    }
+}
+
+/// How a name is compared.
+fn key_name(kind: Kind, name: &str) -> String {
+    if kind == Kind::User { User::canonical(name) } else { name.to_owned() }
+}
+
+/// What an object belongs to, for finding drafts: the asset of an account, the folder above a folder, the person of a
+/// key or binding.
+fn belongs(record: &Record) -> Option<String> {
+    match record {
+        Record::Account(a) => Some(a.asset.to_string()),
+        Record::Node(n) => Some(n.key.parent().map(|k| k.as_str().to_owned()).unwrap_or_default()),
+        Record::PublicKey(k) => Some(k.user.to_string()),
+        Record::RoleBinding(b) => Some(b.user.to_string()),
+        _ => None,
+    }
+}
+
 /// Equal but for the bookkeeping.
 fn same(a: &Record, b: &Record) -> bool {
     let mut a = a.clone();
@@ -65,6 +92,10 @@ pub(crate) struct Edit {
     right: Right,
     drafts: Vec<Draft>,
     index: HashMap<(Kind, Uuid), usize>,
+    /// Drafts that carry or carried a name; see [`key_name`].
+    names: Places,
+    /// Drafts by what they belong to; see [`belongs`].
+    near: Places,
     account_secrets: Vec<AccountSecret>,
     user_secrets: Vec<(Id<User>, UserSecrets)>,
     passwords: Vec<PasswordChangeLog>,
@@ -97,6 +128,8 @@ impl Edit {
             right,
             drafts: Vec::new(),
             index: HashMap::new(),
+            names: HashMap::new(),
+            near: HashMap::new(),
             account_secrets: Vec::new(),
             user_secrets: Vec::new(),
             passwords: Vec::new(),
@@ -124,13 +157,23 @@ impl Edit {
     /// Drafts a row: new, or over the stored one.
     pub(crate) fn put<E: Entity>(&mut self, row: E, stored: Option<&E>) {
         let key = (E::KIND, row.id().uuid());
-        let after = Some(row.into());
-        match self.index.get(&key).and_then(|i| self.drafts.get_mut(*i)) {
-            Some(draft) => draft.after = after,
+        let name = key_name(E::KIND, row.name());
+        let after: Record = row.into();
+        let owner = belongs(&after);
+        let at = match self.index.get(&key) {
+            Some(at) => *at,
             None => {
                 self.index.insert(key, self.drafts.len());
-                self.drafts.push(Draft { before: stored.cloned().map(Into::into), after, secrets: Vec::new() });
+                self.drafts.push(Draft { before: stored.cloned().map(Into::into), after: None, secrets: Vec::new() });
+                self.drafts.len() - 1
             }
+        };
+        if let Some(draft) = self.drafts.get_mut(at) {
+            draft.after = Some(after);
+        }
+        note(&mut self.names, (E::KIND, name), at);
+        if let Some(owner) = owner {
+            note(&mut self.near, (E::KIND, owner), at);
         }
     }
     /// Drafts a removal.
@@ -185,12 +228,10 @@ impl Edit {
 
     /// The scope of an organization the caller may act in.
     fn scope_of(&self, org: Id<Org>) -> Result<OrgScope, Fail> {
-        if let Place::One(scope) = self.caller.place {
-            if scope.id() == org {
-                return Ok(scope);
-            }
+        match self.caller.place {
+            Place::One(scope) if scope.id() == org => Ok(scope),
+            _ => self.caller.enter(org).ok_or_else(Fail::missing),
         }
-        self.caller.enter(org).ok_or_else(Fail::missing)
     }
     /// A row by id, as drafted or as stored.
     pub(crate) async fn get<E: Entity>(&self, org: Id<Org>, id: Id<E>) -> Result<Option<E>, Fail> {
@@ -225,21 +266,46 @@ impl Edit {
         let every = self.caller.app.authority().every_org();
         let stored = self.caller.app.store().read(every).list::<E>(&Query::filter(Filter::eq("user", user))).await?.rows;
         let mut rows: Vec<E> = stored.into_iter().filter(|r| self.draft(r.id()).is_none() && keep(r)).collect();
-        rows.extend(self.drafted::<E>().filter(|r| keep(r)));
+        let places = self.near.get(&(E::KIND, user.to_string())).into_iter().flatten();
+        let drafted = places.filter_map(|at| self.drafts.get(*at)).filter_map(|d| d.after.clone()).filter_map(|r| E::try_from(r).ok());
+        rows.extend(drafted.filter(|r| keep(r)));
         Ok(rows)
+    }
+    /// As [`Self::all`] for rows that [`belongs`] files under `owner`, without looking at the other drafts.
+    pub(crate) async fn all_near<E: Entity>(&self, org: Id<Org>, owner: &str, query: Query, keep: impl Fn(&E) -> bool) -> Result<Vec<E>, Fail> {
+        let mut rows: Vec<E> = self.read::<E>(org, query).await?.into_iter().filter(|r| self.draft(r.id()).is_none() && keep(r)).collect();
+        let places = self.near.get(&(E::KIND, owner.to_owned())).into_iter().flatten();
+        let drafted = places.filter_map(|at| self.drafts.get(*at)).filter_map(|d| d.after.clone()).filter_map(|r| E::try_from(r).ok());
+        rows.extend(drafted.filter(|r| r.org().is_none_or(|o| o == org) && keep(r)));
+        Ok(rows)
+    }
+    /// A draft by the field that names its kind.
+    pub(crate) fn drafted_name<E: Entity>(&self, name: &str) -> Option<E> {
+        self.drafted_named(name, |_| true)
+    }
+    fn drafted_named<E: Entity>(&self, name: &str, keep: impl Fn(&E) -> bool) -> Option<E> {
+        let wanted = key_name(E::KIND, name);
+        let places = self.names.get(&(E::KIND, wanted.clone())).into_iter().flatten();
+        let mut rows = places.filter_map(|at| self.drafts.get(*at)).filter_map(|d| d.after.clone()).filter_map(|r| E::try_from(r).ok());
+        rows.find(|r| key_name(E::KIND, r.name()) == wanted && keep(r))
     }
     /// A row by the field that names its kind.
     pub(crate) async fn find<E: Entity>(&self, org: Id<Org>, name: &str) -> Result<Option<E>, Fail> {
-        let (field, wanted) = match E::KIND {
-            Kind::User => ("username", User::canonical(name)),
-            Kind::Node => ("full_value", name.to_owned()),
-            _ => ("name", name.to_owned()),
+        if let Some(row) = self.drafted_named(name, |r: &E| r.org().is_none_or(|o| o == org)) {
+            return Ok(Some(row));
+        }
+        let field = match E::KIND {
+            Kind::User => "username",
+            Kind::Node => "full_value",
+            _ => "name",
         };
-        let is_it = |r: &E| match E::KIND {
-            Kind::User => User::canonical(r.name()) == wanted,
-            _ => r.name() == wanted,
-        };
-        Ok(self.all(org, Query::filter(Filter::eq(field, &wanted)), is_it).await?.into_iter().next())
+        let wanted = key_name(E::KIND, name);
+        let rows = self.read::<E>(org, Query::filter(Filter::eq(field, &wanted))).await?;
+        Ok(rows.into_iter().find(|r| self.draft(r.id()).is_none() && key_name(E::KIND, r.name()) == wanted))
+    }
+    /// The draft of an object.
+    pub(crate) fn draft_of(&self, kind: Kind, id: Uuid) -> Option<&Draft> {
+        self.index.get(&(kind, id)).and_then(|at| self.drafts.get(*at))
     }
     /// A row that a client named.
     pub(crate) async fn resolve<E: Entity>(&self, org: Id<Org>, named: &Named) -> Result<Option<E>, Fail> {

@@ -46,19 +46,19 @@ pub(crate) async fn rotate_key(can: Can<Operate>, body: Payload) -> Result<Json<
     }
     evidence(&caller, "node.keys_rotating", caller.app.node_id(), json!({"master": master, "data_key": data_key})).await?;
     let broken = |e: vault::VaultError| Fail::internal(format!("key rotation: {e}"));
-    let mut answer = json!({"master": Value::Null, "data_key": Value::Null, "resealed": 0, "damaged": []});
+    let (mut master_id, mut key, mut resealed, mut damaged) = (Value::Null, Value::Null, json!(0), json!([]));
     if master {
         vault.rotate_master(MasterKey::generate().map_err(broken)?).await.map_err(broken)?;
-        answer["master"] = json!(vault.master_id());
+        master_id = json!(vault.master_id());
     }
     if data_key {
         let (_, algorithm) = vault.active_key();
-        answer["data_key"] = json!(vault.rotate_data_key(algorithm).await.map_err(broken)?);
+        key = json!(vault.rotate_data_key(algorithm).await.map_err(broken)?);
         let done = vault.reseal_all(|_| ()).await.map_err(broken)?;
-        answer["resealed"] = json!(done.total.resealed);
-        answer["damaged"] = json!(done.damaged);
+        resealed = json!(done.total.resealed);
+        damaged = json!(done.damaged);
     }
-    Ok(Json(answer))
+    Ok(Json(json!({"master": master_id, "data_key": key, "resealed": resealed, "damaged": damaged})))
 }
 
 /// `POST /api/v1/settings/node/unlock/`: `{username}` or `{address}`. Ends a lock-out, also of names that nobody has.

@@ -194,38 +194,45 @@ pub(crate) fn document(register: &[Registered]) -> Value {
     })
 }
 
+/// Sets a member of a JSON object.
+fn set(object: &mut Value, name: &str, value: Value) {
+    if let Some(o) = object.as_object_mut() {
+        o.insert(name.to_owned(), value);
+    }
+}
+
 fn operation(r: &Registered) -> Value {
     let error = |text: &str| json!({"description": text, "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}});
     let status = r.op.status.unwrap_or(200).to_string();
     let mut success = json!({"description": "success"});
     let content = r.op.content.unwrap_or("application/json");
     if let Some(schema) = &r.op.response {
-        success["content"] = json!({content: {"schema": schema}});
+        set(&mut success, "content", json!({content: {"schema": schema}}));
     } else if r.op.content.is_some() {
-        success["content"] = json!({content: {}});
+        set(&mut success, "content", json!({content: {}}));
     }
     let mut responses = json!({status: success});
     if r.op.body.is_some() {
-        responses["400"] = json!({"description": "fields that are wrong", "content": {"application/json": {"schema": {"$ref": "#/components/schemas/FieldErrors"}}}});
+        set(&mut responses, "400", json!({"description": "fields that are wrong", "content": {"application/json": {"schema": {"$ref": "#/components/schemas/FieldErrors"}}}}));
     }
     let mut out = json!({"summary": r.op.summary, "tags": [tag(&r.path)], "operationId": operation_id(r), "parameters": parameters(r)});
     match &r.permission {
         Some(permission) => {
-            out["x-permission"] = json!(permission);
-            out["x-own"] = json!(r.own);
-            out["security"] = json!([{"session": []}, {"bearer": []}, {"token": []}]);
-            responses["401"] = error("not authenticated");
+            set(&mut out, "x-permission", json!(permission));
+            set(&mut out, "x-own", json!(r.own));
+            set(&mut out, "security", json!([{"session": []}, {"bearer": []}, {"token": []}]));
+            set(&mut responses, "401", error("not authenticated"));
             if !r.own {
-                responses["403"] = error("visible, but not allowed");
+                set(&mut responses, "403", error("visible, but not allowed"));
             }
-            responses["404"] = error("not there, or not for you to see");
+            set(&mut responses, "404", error("not there, or not for you to see"));
         }
-        None => out["security"] = json!([]),
+        None => set(&mut out, "security", json!([])),
     }
     if let Some(body) = &r.op.body {
-        out["requestBody"] = json!({"required": true, "content": {"application/json": {"schema": body}}});
+        set(&mut out, "requestBody", json!({"required": true, "content": {"application/json": {"schema": body}}}));
     }
-    out["responses"] = responses;
+    set(&mut out, "responses", responses);
     out
 }
 

@@ -8,7 +8,7 @@ use super::{
     COMMENT, CREATED_BY, DATE_CREATED, DATE_UPDATED, F_COMMENT, F_ID, F_NAME, F_NAME_LIKE, ID, NAME, ORG_ID, ORG_NAME, UPDATED_BY, accounts, base, choice, chosen_id,
     name_taken, nodes, opt_time, org_labels, platforms::CATEGORIES, related_one, word,
 };
-use crate::{edit::Edit, fail::{Fail, Problems}, guard::Caller, input::{Input, Named}, listing::Lists, resource::Resource};
+use crate::{edit::Edit, fail::Fail, guard::Caller, input::{Input, Named}, listing::Lists, resource::Resource};
 
 pub(crate) const CONNECTIVITY: &[(&str, &str)] = &[("unknown", "Unknown"), ("na", "N/A"), ("ok", "OK"), ("err", "Error")];
 const PROTOCOL: &[Field] = &[Field::new("name", Type::Text(32), "").required(), Field::new("port", Type::Int, "")];
@@ -215,7 +215,7 @@ pub(crate) async fn inline_accounts(edit: &mut Edit, org: Id<Org>, input: &mut I
             part.refuse_unknown(&accounts::declared_fields());
         }
         accounts::write_on(edit, org, &mut part, asset, None, declared).await?;
-        let problems = std::mem::replace(&mut part.problems, Problems::default());
+        let problems = std::mem::take(&mut part.problems);
         input.absorb(problems);
     }
     Ok(())
@@ -223,5 +223,5 @@ pub(crate) async fn inline_accounts(edit: &mut Edit, org: Id<Org>, input: &mut I
 
 /// Accounts of an asset as they will be.
 pub(crate) async fn accounts_of(edit: &Edit, org: Id<Org>, asset: Id<Asset>) -> Result<Vec<Account>, Fail> {
-    edit.all::<Account>(org, Query::filter(Filter::eq("asset", asset)), |a| a.asset == asset).await
+    edit.all_near::<Account>(org, &asset.to_string(), Query::filter(Filter::eq("asset", asset)), |a| a.asset == asset).await
 }

@@ -86,13 +86,13 @@ fn label_problem(label: &str) -> Option<&'static str> {
 
 /// The organization's root folder.
 pub(crate) async fn root(edit: &Edit, org: Id<Org>) -> Result<Node, Fail> {
-    let roots = edit.all::<Node>(org, Query::filter(Filter::eq("parent_key", "")), |n| n.org == org && n.key.parent().is_none()).await?;
+    let roots = edit.all_near::<Node>(org, "", Query::filter(Filter::eq("parent_key", "")), |n| n.org == org && n.key.parent().is_none()).await?;
     roots.into_iter().next().ok_or_else(|| Fail::internal("organization without a root folder"))
 }
 
 async fn children(edit: &Edit, parent: &Node) -> Result<Vec<Node>, Fail> {
     let is_child = |n: &Node| n.key.parent().as_ref() == Some(&parent.key);
-    edit.all::<Node>(parent.org, Query::filter(Filter::eq("parent", parent.id)), is_child).await
+    edit.all_near::<Node>(parent.org, parent.key.as_str(), Query::filter(Filter::eq("parent", parent.id)), is_child).await
 }
 
 /// Drafts a folder below another. The number is the parent's own count, which never goes down.

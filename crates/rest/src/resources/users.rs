@@ -203,10 +203,8 @@ async fn write(edit: &mut Edit, org: Id<Org>, input: &mut Input<'_>, old: Option
     if let Some(line) = input.text("public_key", 16_384).filter(|l| !l.is_empty()) {
         keys::set(edit, input, id, "public_key", &[line], false).await?;
     }
-    if let Some(password) = password {
-        if input.problems.is_empty() {
-            set_password(edit, org, input, id, &password).await?;
-        }
+    if let Some(password) = password.filter(|_| input.problems.is_empty()) {
+        set_password(edit, org, input, id, &password).await?;
     }
     Ok(Some(id))
 }
@@ -217,7 +215,7 @@ async fn fields(edit: &Edit, input: &mut Input<'_>, u: &mut User, stored: Option
             input.say("username", "api.bad_username");
         }
         let other = edit.caller.app.node().user_by_username(&User::canonical(&username)).await?;
-        let drafted = edit.drafts().iter().filter_map(|d| d.after.as_ref()).any(|r| matches!(r, model::Record::User(o) if o.id != u.id && User::canonical(&o.username) == User::canonical(&username)));
+        let drafted = edit.drafted_name::<User>(&username).is_some_and(|o| o.id != u.id);
         if drafted || other.is_some_and(|o| o.id != u.id) {
             input.wrong("username", MessagePair::new("api.taken", "").with("value", username.clone()));
         }

@@ -192,7 +192,7 @@ async fn plan(caller: &Caller, edit: &Edit, documents: &[Document], written: &[(
     for (at, w) in by_place {
         let Some(document) = documents.get(*at) else { continue };
         shown.insert((w.kind, w.id));
-        let draft = edit.drafts().iter().find(|d| d.record().is_some_and(|r| r.kind() == w.kind && r.uuid() == w.id));
+        let draft = edit.draft_of(w.kind, w.id);
         let org = document.metadata.org.clone();
         let org = if w.kind.is_global() { String::new() } else if org.is_empty() { "Default".to_owned() } else { org };
         let mut planned = Planned { action: "unchanged".into(), kind: document.kind.clone(), org, name: document.metadata.name.clone(), changes: Vec::new() };

@@ -65,10 +65,10 @@ pub(super) async fn apply(tx: &mut Tx, work: &UnitOfWork) -> Result<Committed> {
 }
 
 async fn insert(link: &mut Link, record: &Record) -> Result<()> {
-    if let Record::Node(n) = record {
-        if n.key.parent().is_none() {
-            return nodes::adopt_root(link, n).await;
-        }
+    if let Record::Node(n) = record
+        && n.key.parent().is_none()
+    {
+        return nodes::adopt_root(link, n).await;
     }
     let mut record = record.clone();
     record.meta_mut().revision = 1;
