@@ -32,6 +32,7 @@ pub use control::{
     AccountAsk, AccountChoice, Ask, ControlPlane, End, HostKeyVerdict, Limits, Login, LoginStart, Opening, SeenHostKey, Target, TargetQuery, TargetSecret, Totals,
 };
 pub use registry::Registry;
+pub use vault::Secret;
 pub use supervise::{Live, Notice, RelayEnd};
 pub use tap::{RecorderGone, Stream, Tap};
 

@@ -11,7 +11,7 @@ use russh::{
     keys::{HashAlg, PrivateKeyWithHashAlg, decode_secret_key},
 };
 use session::{ConnectError, ControlPlane, TargetSecret};
-use vault::Secret;
+use session::Secret;
 use zeroize::Zeroizing;
 
 use super::{Dialing, Transport, failed};
