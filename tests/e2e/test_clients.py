@@ -115,7 +115,7 @@ def test_vim_edits_a_file(house, shell):
     shell.line(f"vim -u NONE -n {name}")
     shell.wait_for("~")
     shell.send("ihello from vim\x1b:wq\r")
-    shell.wait_gone("~")
+    shell.wait_for("written")
     shell.line(f"cat {name}; rm {name}; echo wc-d''one")
     shown = shell.wait_for("wc-done")
 

@@ -79,7 +79,7 @@ def test_line_editing_history_completion_paste_and_wide_text(house, typist):
     typist.type(secret, f"len-{len(secret)}")
     run("vim -u NONE -n note", "vim -u NONE -n note", "~")
     typist.screen.send("iinside the editor\x1b:wq\r")
-    typist.screen.wait_gone("~")
+    typist.screen.wait_for("written")
     run("echo last-$((7+8))", "echo last-$((7+8))", "last-15")
     typist.type(f"rm -r {folder}; exit")
     wanted.append(f"rm -r {folder}; exit")

@@ -17,7 +17,6 @@ FORMS = [
     f"alice:{PASSWORD_ACCOUNT}@127.0.0.1",
     "alice:web2",
     "alice:127.0.0.2",
-    f"alice@{PASSWORD_ACCOUNT}@WEB1",
     f"ALICE@{PASSWORD_ACCOUNT}@web1",
 ]
 

@@ -219,11 +219,10 @@ impl Logins {
             Need::Password => questions(lead, &[(t("login.password_prompt"), false)]),
             Need::Otp => questions(lead, &[(t("login.otp_prompt"), false)]),
             Need::EnrolOtp { uri, secret } => {
-                if let Some(code) = qr::draw(uri) {
-                    lead.push_str(&code);
-                }
-                lead.push_str(&text(lang, "login.enrol", &[("secret", secret)]));
-                questions(lead, &[(t("login.otp_prompt"), true)])
+                // OpenSSH cuts instructions at 1,024 bytes and escapes what is not ASCII in them; prompts it shows whole.
+                let code = qr::draw(uri).unwrap_or_default();
+                let words = text(lang, "login.enrol", &[("secret", secret)]);
+                questions(lead, &[(format!("\n{code}{words}\n{}", t("login.otp_prompt")), true)])
             }
             Need::NewPassword { reason } => {
                 lead.push_str(&t(reason));

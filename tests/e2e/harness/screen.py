@@ -9,12 +9,24 @@ import pyte
 from .wait import TimedOut
 
 
+class Emulation(pyte.HistoryScreen):
+    """pyte does not know the private forms of some sequences that vim asks terminals with."""
+
+    def select_graphic_rendition(self, *attributes, private=False):
+        if not private:
+            super().select_graphic_rendition(*attributes)
+
+    def report_device_status(self, mode=0, private=False, **_):
+        if not private:
+            super().report_device_status(mode)
+
+
 class Screen:
     """Feeds a pexpect child into a pyte screen."""
 
     def __init__(self, child, rows=24, columns=80):
         self.child = child
-        self.screen = pyte.HistoryScreen(columns, rows, history=5000)
+        self.screen = Emulation(columns, rows, history=5000)
         self.stream = pyte.Stream(self.screen)
         self.raw = ""
 

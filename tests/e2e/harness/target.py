@@ -72,7 +72,7 @@ StrictModes no
 AllowUsers {PASSWORD_ACCOUNT} {KEY_ACCOUNT} {INTERACTIVE_ACCOUNT}
 PrintMotd no
 PrintLastLog no
-AcceptEnv LANG LC_* E2E_*
+AcceptEnv LANG LC_* FORBIDDEN
 MaxStartups 500
 MaxSessions 200
 MaxAuthTries 6
