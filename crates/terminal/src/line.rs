@@ -117,7 +117,7 @@ impl Prompts {
     pub fn shortest<'a>(&self, left: &'a str) -> Option<&'a str> {
         let known = self.known.iter().map(|k| k.0.as_str()).filter(|k| k.trim().chars().count() > 1);
         let len = known.filter(|k| left.ends_with(k)).map(str::len).min();
-        len.and_then(|len| left.get(left.len() - len..)).or(Some(left))
+        len.and_then(|len| left.get(left.len() - len..))
     }
 
     /// Is nothing known yet?

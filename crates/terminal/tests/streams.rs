@@ -400,3 +400,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_prompt_that_comes_in_pieces_cuts_nothing_off_the_output() {
+    let found = play(&[
+        PROMPT,
+        In("printf x\r"),
+        Out("printf x\r\n\x1b[?2004l\rno line feed\x1b[?2004h"),
+        Out("ali"),
+        Out("ce@box:~$ "),
+        In("id\r"),
+        Out("id\r\n\x1b[?2004l\ruid=0\r\n"),
+        PROMPT,
+    ]);
+    assert_eq!(found.commands, [("printf x".into(), "no line feed".into()), ("id".into(), "uid=0".into())]);
+}

@@ -111,7 +111,7 @@ impl Tracker {
             return false;
         }
         // anything printed in between means that the command ran
-        let (output, _) = running.capture.text(self.prompts.shortest(left).filter(|_| !running.prompt_outside));
+        let (output, _) = running.capture.text(Some(self.prompts.shortest(left).unwrap_or(left)).filter(|_| !running.prompt_outside));
         output.trim().is_empty()
     }
 

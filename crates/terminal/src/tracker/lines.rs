@@ -127,11 +127,12 @@ impl Tracker {
         self.owed_line_feed = false;
         self.widget = None;
         self.editing = true;
+        let printed = self.prompts.shortest(&self.left_of_cursor()).is_some();
         if let Some(running) = self.running.as_mut() {
             running.ended.get_or_insert(at);
             running.capture.stop();
-            // readline tells before it prints the prompt, zsh after it
-            running.prompt_outside |= self.screen.cursor().col == 0;
+            // readline and fish tell before they print the prompt; zsh tells after it, but marks where it begins
+            running.prompt_outside |= !printed;
         }
     }
 
