@@ -3,46 +3,87 @@
 //! The SSH library opens a channel's window again as soon as bytes arrive, whether anybody took them or not, and stops the
 //! whole connection when a channel's own queue is full. Two full directions would then wait for each other for ever: the
 //! window that one of them needs is announced behind the data of the other. So the library's queues are always emptied
-//! into a [`Backlog`], and the flow is held back where it is still possible: while a backlog is too long, its connection's
-//! [`Throttle`] makes the library announce windows of two bytes ([`Throttle::window`]) and the socket read only now and
-//! then. Window announcements of the other direction still get through; data arrives at a few hundred bytes a second.
+//! into a [`Backlog`], and the flow is held back where it is still possible: the more waits, the smaller the windows that a
+//! connection's [`Throttle`] makes the library announce, down to two bytes. At that point the socket also reads only now
+//! and then. Window announcements of the other direction still get through; data arrives at a few hundred bytes a second.
 
 use std::{
     collections::VecDeque,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
+    task::Waker,
+    time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-/// The window of a channel that flows.
+/// The window of a channel whose bytes are taken as they come.
 pub const WINDOW: u32 = 2 * 1024 * 1024;
-/// The window of a channel that must not: the smallest the library announces by itself.
+/// The smallest window the library announces by itself.
 const TRICKLE: u32 = 2;
-/// From here on the sender is held back.
-const HIGH: usize = 512 * 1024;
-/// From here on it is let go again.
-const LOW: usize = 256 * 1024;
+/// Bytes of all channels of a connection that wait before windows are as small as can be. What was announced before may
+/// come on top: half as much again.
+const LIMIT: usize = 2 * 1024 * 1024;
+/// A connection is read slowly after it was at its limit for so long; a moment of it is ordinary life.
+const SLOW_AFTER: Duration = Duration::from_millis(50);
 /// Nothing more is taken beyond this, whatever follows: only a peer that ignores windows gets here.
-const HARD: usize = 6 * 1024 * 1024;
+const HARD: usize = 5 * 1024 * 1024;
+/// Neighbours are joined when more than this waits: then they are tiny.
+const JOIN_ABOVE: usize = 512 * 1024;
 /// What an item costs beyond its bytes, so that many tiny ones are bounded too.
 pub const OVERHEAD: usize = 128;
 
-/// Whether a connection's senders are held back. Shared by its socket, its library and its backlogs.
-#[derive(Debug, Default)]
-pub struct Throttle(AtomicUsize);
+/// How much of a connection waits. Shared by its socket, its library and its backlogs.
+#[derive(Debug)]
+pub struct Throttle {
+    waiting: AtomicUsize,
+    /// Milliseconds after `start` when the limit was reached, plus one; zero while it is not.
+    since: AtomicU64,
+    start: Instant,
+    reader: Mutex<Option<Waker>>,
+}
+
+impl Default for Throttle {
+    fn default() -> Self {
+        Self { waiting: AtomicUsize::new(0), since: AtomicU64::new(0), start: Instant::now(), reader: Mutex::new(None) }
+    }
+}
 
 impl Throttle {
-    /// Some backlog of this connection is too long.
-    pub fn is_on(&self) -> bool {
-        self.0.load(Ordering::Relaxed) > 0
+    fn now(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX - 1) + 1
+    }
+    fn add(&self, bytes: usize) {
+        let before = self.waiting.fetch_add(bytes, Ordering::Relaxed);
+        if before < LIMIT && before + bytes >= LIMIT {
+            self.since.store(self.now(), Ordering::Relaxed);
+        }
+    }
+    fn sub(&self, bytes: usize) {
+        let before = self.waiting.fetch_sub(bytes, Ordering::Relaxed);
+        if before >= LIMIT && before.saturating_sub(bytes) < LIMIT {
+            self.since.store(0, Ordering::Relaxed);
+            if let Some(reader) = self.reader.lock().take() {
+                reader.wake();
+            }
+        }
+    }
+    /// Whether the connection should be read only now and then.
+    pub fn is_slow(&self) -> bool {
+        let since = self.since.load(Ordering::Relaxed);
+        since != 0 && u128::from(self.now().saturating_sub(since)) >= SLOW_AFTER.as_millis()
+    }
+    /// Who waits slowly is woken when there is room again.
+    pub fn wake_when_room(&self, reader: &Waker) {
+        *self.reader.lock() = Some(reader.clone());
     }
     /// The window to announce from now on.
     pub fn window(&self) -> u32 {
-        if self.is_on() { TRICKLE } else { WINDOW }
+        let room = LIMIT.saturating_sub(self.waiting.load(Ordering::Relaxed));
+        u32::try_from(room).unwrap_or(WINDOW).clamp(TRICKLE, WINDOW)
     }
 }
 
@@ -65,14 +106,11 @@ pub struct Backlog<T> {
     filled: Notify,
     emptied: Notify,
     throttle: Arc<Throttle>,
-    holding: AtomicBool,
 }
 
 impl<T> Drop for Backlog<T> {
     fn drop(&mut self) {
-        if *self.holding.get_mut() {
-            self.throttle.0.fetch_sub(1, Ordering::Relaxed);
-        }
+        self.throttle.sub(self.state.get_mut().used);
     }
 }
 
@@ -84,20 +122,11 @@ impl<T: Item> Backlog<T> {
             filled: Notify::new(),
             emptied: Notify::new(),
             throttle,
-            holding: AtomicBool::new(false),
         }
     }
 
     fn cost(item: &T) -> usize {
         item.weight() + OVERHEAD
-    }
-
-    fn level(&self, used: usize) {
-        if used > HIGH && !self.holding.swap(true, Ordering::Relaxed) {
-            self.throttle.0.fetch_add(1, Ordering::Relaxed);
-        } else if used < LOW && self.holding.swap(false, Ordering::Relaxed) {
-            self.throttle.0.fetch_sub(1, Ordering::Relaxed);
-        }
     }
 
     /// Appends an item; waits only at the hard end.
@@ -116,27 +145,26 @@ impl<T: Item> Backlog<T> {
     }
 
     fn append(&self, state: &mut State<T>, item: T) {
-        let added = item.weight();
-        // Joining only pays when much waits already: then items are tiny.
+        let mut added = item.weight();
         let rest = match state.items.back_mut() {
-            Some(last) if self.holding.load(Ordering::Relaxed) => last.join(item),
+            Some(last) if state.used > JOIN_ABOVE => last.join(item),
             _ => Some(item),
         };
-        match rest {
-            Some(item) => {
-                state.used += added + OVERHEAD;
-                state.items.push_back(item);
-            }
-            None => state.used += added,
+        if let Some(item) = rest {
+            added += OVERHEAD;
+            state.items.push_back(item);
         }
-        self.level(state.used);
+        state.used += added;
+        self.throttle.add(added);
     }
 
     /// Puts an item back to be taken first.
     pub fn put_back(&self, item: T) {
         {
             let mut state = self.state.lock();
-            state.used += Self::cost(&item);
+            let cost = Self::cost(&item);
+            state.used += cost;
+            self.throttle.add(cost);
             state.items.push_front(item);
         }
         self.filled.notify_one();
@@ -149,14 +177,12 @@ impl<T: Item> Backlog<T> {
                 let mut state = self.state.lock();
                 let next = state.items.pop_front();
                 if let Some(item) = &next {
-                    state.used = state.used.saturating_sub(Self::cost(item));
-                    if state.items.is_empty() {
-                        state.used = 0;
-                        if state.items.capacity() > 32 {
-                            state.items = VecDeque::new();
-                        }
+                    let cost = Self::cost(item);
+                    state.used = state.used.saturating_sub(cost);
+                    self.throttle.sub(cost);
+                    if state.items.is_empty() && state.items.capacity() > 32 {
+                        state.items = VecDeque::new();
                     }
-                    self.level(state.used);
                 }
                 next
             };
@@ -199,20 +225,27 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_long_backlog_holds_its_connection_back_until_it_is_short_again() {
+    async fn windows_shrink_as_the_backlog_grows_and_open_again() {
         let throttle = Arc::new(Throttle::default());
         let backlog = Backlog::new(throttle.clone());
+        assert_eq!(throttle.window(), WINDOW);
 
-        for _ in 0..9 {
+        let mut last = throttle.window();
+        for _ in 0..31 {
             backlog.give(Block(vec![0; 64 * 1024])).await;
+            assert!(throttle.window() < last);
+            last = throttle.window();
         }
-        assert!(throttle.is_on());
+        assert!(!throttle.is_slow());
+        backlog.give(Block(vec![0; 64 * 1024])).await;
         assert_eq!(throttle.window(), TRICKLE);
+        tokio::time::sleep(SLOW_AFTER * 2).await;
+        assert!(throttle.is_slow());
 
-        for _ in 0..6 {
+        for _ in 0..32 {
             backlog.take().await;
         }
-        assert!(!throttle.is_on());
+        assert!(!throttle.is_slow());
         assert_eq!(throttle.window(), WINDOW);
     }
 
@@ -220,18 +253,18 @@ mod tests {
     async fn a_dropped_backlog_lets_go() {
         let throttle = Arc::new(Throttle::default());
         let backlog = Backlog::new(throttle.clone());
-        backlog.give(Block(vec![0; HIGH])).await;
-        assert!(throttle.is_on());
+        backlog.give(Block(vec![0; LIMIT])).await;
+        assert_eq!(throttle.window(), TRICKLE);
 
         drop(backlog);
 
-        assert!(!throttle.is_on());
+        assert_eq!(throttle.window(), WINDOW);
     }
 
     #[tokio::test]
     async fn a_peer_that_ignores_windows_is_stopped_and_tiny_items_are_joined() {
         let backlog = Backlog::new(Arc::default());
-        backlog.give(Block(vec![0; HIGH + 1])).await;
+        backlog.give(Block(vec![0; JOIN_ABOVE + 1])).await;
         let mut given = 0usize;
         while tokio::time::timeout(Duration::from_millis(20), backlog.give(Block(vec![1; 64]))).await.is_ok() {
             given += 64;
@@ -239,7 +272,7 @@ mod tests {
         assert!(backlog.used() <= HARD);
         assert!(given > HARD / 2, "{given}");
 
-        assert_eq!(backlog.take().await.0.len(), HIGH + 1);
+        assert_eq!(backlog.take().await.0.len(), JOIN_ABOVE + 1);
         let mut taken = 0;
         while taken < given {
             taken += backlog.take().await.0.len();

@@ -24,7 +24,7 @@ use crate::backlog::Throttle;
 const CHUNK: usize = 64 * 1024;
 /// Reads at least this large go straight to the reader.
 const DIRECT: usize = 16 * 1024;
-/// While the connection is held back, the kernel is asked for bytes this often.
+/// A slow connection is read this often.
 const PACE: Duration = Duration::from_millis(10);
 /// Longest identification line (RFC 4253 §4.2).
 const MAX_IDENT: usize = 255;
@@ -71,15 +71,20 @@ impl Socket {
         (Self { tcp, buffer: Vec::new(), taken: 0, ident: Some((Vec::new(), ident.clone())), throttle, pause: None }, killer, ident)
     }
 
-    /// Waits out the pause; a held-back connection begins the next one with every read.
+    /// Waits out the pause; a slow connection begins the next one with every read.
     fn poll_pace(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let Some(pause) = &mut self.pause {
-            ready!(pause.as_mut().poll(cx));
+        if !self.throttle.is_slow() {
             self.pause = None;
+            return Poll::Ready(());
         }
-        if self.throttle.is_on() {
-            self.pause = Some(Box::pin(tokio::time::sleep(PACE)));
+        if let Some(pause) = &mut self.pause {
+            self.throttle.wake_when_room(cx.waker());
+            // Room may have come before the waker was there.
+            if self.throttle.is_slow() {
+                ready!(pause.as_mut().poll(cx));
+            }
         }
+        self.pause = Some(Box::pin(tokio::time::sleep(PACE)));
         Poll::Ready(())
     }
 
