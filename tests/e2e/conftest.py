@@ -1,7 +1,5 @@
 """Fixtures: a real sshd, a real PostgreSQL, the built server, and the state most tests share."""
 
-import secrets
-
 import pytest
 from harness.door import Door
 from harness.postgres import Postgres
@@ -22,7 +20,7 @@ def workplace(tmp_path_factory):
 @pytest.fixture(scope="session")
 def target(workplace):
     """The real sshd."""
-    machine = Target(workplace / "target", "Tgt-" + secrets.token_hex(8)).start()
+    machine = Target(workplace / "target").start()
     yield machine
     machine.stop()
 

@@ -193,7 +193,7 @@ metadata: {name: Branch}
 ---
 kind: User
 metadata: {name: branch-admin}
-spec: {name: Branch Admin, email: branch@example.org, password: {value: Branch-Admin-12345}}
+spec: {name: Branch Admin, email: branch@example.org, password: {value: Regional-Head-12345}}
 ---
 kind: RoleBinding
 metadata: {name: branch-admin}
@@ -206,7 +206,7 @@ spec: {address: 10.8.8.8, platform: Linux, protocols: [ssh/22]}
         name="branch.yaml",
     )
     org = house.admin.named("/api/v1/orgs/orgs/", "Branch")
-    return org, house.server.api().login("branch-admin", "Branch-Admin-12345", org["id"])
+    return org, house.server.api().login("branch-admin", "Regional-Head-12345", org["id"])
 
 
 def test_an_organization_sees_only_its_own(house, other_org):
@@ -326,7 +326,7 @@ def test_an_auditor_reads_logs_and_changes_nothing(house, spec):
         """\
 kind: User
 metadata: {name: auditor}
-spec: {name: Auditor, email: auditor@example.org, password: {value: Auditor-Person-123}}
+spec: {name: Auditor, email: auditor@example.org, password: {value: Reads-Every-Log-99}}
 ---
 kind: RoleBinding
 metadata: {name: auditor}
@@ -334,7 +334,7 @@ spec: {user: auditor, role: SystemAuditor}
 """,
         name="auditor.yaml",
     )
-    auditor = house.server.api().login("auditor", "Auditor-Person-123")
+    auditor = house.server.api().login("auditor", "Reads-Every-Log-99")
     for path in ("terminal/sessions", "terminal/commands", "audits/login-logs", "audits/operate-logs", "audits/entries"):
         assert auditor.get(f"/api/v1/{path}/", limit=1).status_code == 200, path
     wrong = []

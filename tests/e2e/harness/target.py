@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import secrets
 import subprocess
 from pathlib import Path
 
@@ -14,6 +15,17 @@ KEY_ACCOUNT = "rampart-ops"
 INTERACTIVE_ACCOUNT = "rampart-kbd"
 # Several loopback addresses, so that assets can have an address of their own.
 ADDRESSES = ("127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4")
+
+
+def account_password():
+    """The password of the unix accounts: made once a boot, so that runs beside each other do not change it for one another."""
+    path = Path("/run/rampart-e2e-password")
+    try:
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as f:
+            f.write("Tgt-" + secrets.token_hex(8))
+    except FileExistsError:
+        pass
+    return until(path.read_text, "the password of the unix accounts")
 
 
 def keygen(path, kind="ed25519", comment="e2e"):
@@ -34,19 +46,19 @@ def unix_account(name, password):
 
 
 class Target:
-    """One sshd. `password` opens PASSWORD_ACCOUNT and INTERACTIVE_ACCOUNT, `key` opens all accounts."""
+    """One sshd. Its `password` opens PASSWORD_ACCOUNT and INTERACTIVE_ACCOUNT, `key` opens all accounts."""
 
-    def __init__(self, folder, password, extra=""):
+    def __init__(self, folder, extra=""):
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         os.chmod(self.folder, 0o755)
         self.port = free_port()
-        self.password = password
+        self.password = account_password()
         self.key = keygen(self.folder / "account_key")
         self.extra = extra
         self.process = None
         for name in (PASSWORD_ACCOUNT, KEY_ACCOUNT, INTERACTIVE_ACCOUNT):
-            unix_account(name, password)
+            unix_account(name, self.password)
         os.makedirs("/run/sshd", exist_ok=True)
         keygen(self.folder / "host_ed25519")
         keygen(self.folder / "host_rsa", "rsa")
