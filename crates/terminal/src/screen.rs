@@ -90,7 +90,7 @@ pub struct Screen {
 impl Screen {
     /// A blank screen.
     pub fn new(cols: usize, rows: usize) -> Self {
-        let (cols, rows) = (cols.clamp(2, COLS_MAX), rows.clamp(1, ROWS_MAX));
+        let (cols, rows) = within_bounds(cols, rows);
         Self {
             cols,
             rows,
@@ -204,7 +204,7 @@ impl Screen {
 
     /// Changes the size; nothing is reflowed, as programs redraw themselves.
     pub fn resize(&mut self, cols: usize, rows: usize) {
-        let (cols, rows) = (cols.clamp(2, COLS_MAX), rows.clamp(1, ROWS_MAX));
+        let (cols, rows) = within_bounds(cols, rows);
         if (cols, rows) == (self.cols, self.rows) {
             return;
         }
@@ -407,4 +407,11 @@ impl Screen {
         self.styles = fresh;
         self.styles.number(style).unwrap_or(0)
     }
+}
+
+/// A client that does not know its size says 0; programs then take 80×24.
+fn within_bounds(cols: usize, rows: usize) -> (usize, usize) {
+    let cols = if cols == 0 { 80 } else { cols };
+    let rows = if rows == 0 { 24 } else { rows };
+    (cols.clamp(2, COLS_MAX), rows.clamp(1, ROWS_MAX))
 }
