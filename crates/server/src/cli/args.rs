@@ -85,8 +85,8 @@ pub struct ServeArgs {
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Where")]
 pub struct Target {
-    /// Server to ask, with the login kept by `rampart login`.
-    #[arg(long, value_name = "URL", env = "RAMPART_SERVER", conflicts_with = "data")]
+    /// Server to ask, with the login kept by `rampart login` [env: RAMPART_SERVER].
+    #[arg(long, value_name = "URL", conflicts_with = "data")]
     pub server: Option<String>,
     /// Accept certificates of this authority too (PEM).
     #[arg(long, value_name = "FILE", env = "RAMPART_CA")]
@@ -97,6 +97,13 @@ pub struct Target {
     /// Data directory: as the local administrator, through the running node or directly [default: ./data].
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
+}
+
+impl Target {
+    /// The server that is meant: the option, or the environment unless a data directory is named.
+    pub fn server(&self) -> Option<String> {
+        self.server.clone().or_else(|| if self.data.is_none() { super::env("RAMPART_SERVER") } else { None })
+    }
 }
 
 /// The form of printed data.

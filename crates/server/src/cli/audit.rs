@@ -26,7 +26,7 @@ struct Verdict {
 /// Verifies and says so.
 pub async fn verify(args: VerifyArgs) -> Done {
     let keys = args.pubkey.iter().map(|k| keys_of(k)).collect::<Result<Vec<_>, _>>()?.concat();
-    let verdict = match (&args.bundle, &args.target.server) {
+    let verdict = match (&args.bundle, args.target.server()) {
         (Some(file), _) => of_bundle(file, &keys)?,
         (None, None) => match client::data_dir(args.target.data.as_deref()) {
             Some(data) => of_directory(&data, &keys).await?,
@@ -141,7 +141,7 @@ pub async fn export(args: AuditExportArgs) -> Done {
     match written {
         Ok(size) => {
             out::note(&say("cli.exported", &[("file", &shown), ("size", &bytes(size))]));
-            let data = if args.target.server.is_none() { client::data_dir(args.target.data.as_deref()) } else { None };
+            let data = if args.target.server().is_none() { client::data_dir(args.target.data.as_deref()) } else { None };
             if let Some(key) = data.map(|d| local::own_keys(&d)).unwrap_or_default().first() {
                 out::note(&say("cli.keep_key", &[("key", key)]));
             }

@@ -92,7 +92,7 @@ mod tests {
     fn columns_line_up_whatever_their_characters() {
         let lines = table(&cells(&["NAME", "ADDRESS"]), &[cells(&["web1", "10.0.0.1"]), cells(&["数据库", "10.0.0.2"]), cells(&["a\u{1b}[2J", "x"])], None);
 
-        assert_eq!(lines, ["NAME         ADDRESS", "web1         10.0.0.1", "数据库       10.0.0.2", "a\\u{1b}[2J  x"]);
+        assert_eq!(lines, ["NAME        ADDRESS", "web1        10.0.0.1", "数据库      10.0.0.2", "a\\u{1b}[2J  x"]);
     }
 
     #[test]

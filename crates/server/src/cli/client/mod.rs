@@ -56,13 +56,14 @@ impl ApiClient {
     /// # Errors
     /// A sentence that says what to do.
     pub async fn of(target: &Target) -> Result<Self, Failure> {
-        if target.server.is_none()
+        let server = target.server();
+        if server.is_none()
             && let Some(dir) = data_dir(target.data.as_deref())
         {
             return Self::at(&dir).await;
         }
         let logins = Logins::load()?;
-        let login = logins.of(target.server.as_deref()).ok_or_else(|| match &target.server {
+        let login = logins.of(server.as_deref()).ok_or_else(|| match &server {
             Some(server) => Failure::denied(say("cli.not_logged_in", &[("server", server)])),
             None => Failure::usage(say("cli.no_target", &[])),
         })?;

@@ -243,3 +243,7 @@ impl Playback {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "playback_tests.rs"]
+mod tests;

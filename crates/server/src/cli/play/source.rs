@@ -27,6 +27,11 @@ pub struct Source {
 }
 
 impl Source {
+    /// A file that stays.
+    #[cfg(test)]
+    pub fn file(path: PathBuf) -> Self {
+        Self { path, temporary: false }
+    }
     /// From its beginning.
     pub fn open(&self) -> Result<Recording, RecordError> {
         Recording::open(&self.path)
@@ -59,7 +64,7 @@ pub async fn find(args: &PlayArgs) -> Result<Source, Failure> {
         return Err(Failure::usage(say("cli.bad_session", &[("id", &args.id)])));
     }
     let id = args.id.to_ascii_lowercase();
-    if args.target.server.is_none()
+    if args.target.server().is_none()
         && let Some(dir) = client::data_dir(args.target.data.as_deref())
     {
         client::may_administrate(&dir)?;
