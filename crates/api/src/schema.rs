@@ -96,11 +96,9 @@ fn type_schema(ty: Type, side: Side) -> Value {
     let related = json!({"type": "object", "properties": {"id": {"type": "string", "format": "uuid"}, "name": {"type": "string"}}, "required": ["id", "name"]});
     let named = json!({"oneOf": [{"type": "string", "description": "id or name"}, {"type": "object"}]});
     let choice = |all: &[(&str, &str)]| {
-        if shown {
-            json!({"type": "object", "properties": {"value": {"type": "string", "enum": choice_values(all)}, "label": {"type": "string"}}, "required": ["value", "label"]})
-        } else {
-            json!({"type": "string", "enum": choice_values(all)})
-        }
+        // an open set, such as the types of customers' own platforms, has no enum
+        let word = if all.is_empty() { json!({"type": "string"}) } else { json!({"type": "string", "enum": choice_values(all)}) };
+        if shown { json!({"type": "object", "properties": {"value": word, "label": {"type": "string"}}, "required": ["value", "label"]}) } else { word }
     };
     match ty {
         Type::Text(max) if shown || max == usize::MAX => json!({"type": "string"}),

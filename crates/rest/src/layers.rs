@@ -16,7 +16,7 @@ use crate::fail::{self, Fail};
 /// Largest body of a request.
 const MAX_BODY: usize = 10 * 1024 * 1024;
 /// Longest time until an answer begins.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 const HEADERS: [(HeaderName, &str); 7] = [
     (header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"),

@@ -137,7 +137,7 @@ fn evidence(api: Api) -> Api {
             "documents": {"type": "array", "items": {"type": "object", "required": ["file", "line", "kind", "metadata"], "properties": {
                 "file": {"type": "string"}, "line": {"type": "integer"}, "kind": {"type": "string"}, "metadata": object(&["name", "org"]),
                 "spec": {"type": "object"}, "lines": {"type": "object", "additionalProperties": {"type": "integer"}}}}},
-            "files": {"type": "array", "items": object(&["file", "text"])}, "dry_run": {"type": "boolean"}, "prune": {"type": "boolean"}}})).answers(json!({"type": "object"})))
+            "files": {"type": "array", "items": object(&["file", "text"])}, "sources": {"type": "array", "items": {"type": "string"}}, "dry_run": {"type": "boolean"}, "prune": {"type": "boolean"}}})).answers(json!({"type": "object"})))
         .get(path!("state/export/"), state::export, op("Print objects as declared state").answers(json!({"type": "object"})))
         .post(path!("audits/export/"), audits::export, op("Export evidence as a bundle").takes(json!({"type": "object", "properties": {"sessions": {"type": "array"}}})).content("application/x-tar"))
 }
@@ -155,7 +155,6 @@ fn public(api: Api) -> Api {
         .public(GET, "/metrics", health::metrics, op("Metrics for Prometheus; from elsewhere than this machine with a credential").content("text/plain"))
         .public(GET, "/api/openapi.json", openapi_json, op("This document").answers(json!({"type": "object"})))
         .public(GET, "/api/docs", docs::page, op("This document as a page").content("text/html"))
-        .public(GET, "/api/docs/", docs::page, op("This document as a page").content("text/html"))
 }
 
 /// Everything that is registered, with its permission.
@@ -194,7 +193,9 @@ async fn not_allowed() -> Response {
 
 fn with_slash(mut request: Request) -> Request {
     let path = request.uri().path();
-    if path.starts_with("/api/v1/") && !path.ends_with('/') {
+    if path == "/api/docs/" {
+        *request.uri_mut() = axum::http::Uri::from_static("/api/docs");
+    } else if path.starts_with("/api/v1/") && !path.ends_with('/') {
         let query = request.uri().query().map(|q| format!("?{q}")).unwrap_or_default();
         if let Ok(uri) = format!("{path}/{query}").parse() {
             *request.uri_mut() = uri;

@@ -98,6 +98,7 @@ impl Resource for User {
         if row.id == edit.caller.who.user() {
             return Err(Fail::refused("api.not_oneself"));
         }
+        guard(edit, edit.caller.org().unwrap_or(Org::DEFAULT), &row).await?;
         edit.log_out.push(row.id);
         edit.remove(&row);
         Ok(())
@@ -160,17 +161,25 @@ pub(crate) async fn show(caller: &Caller, rows: Vec<User>) -> Result<Vec<Value>,
     Ok(out)
 }
 
-/// Refuses changes of people that are not the organization's alone.
+/// Refuses changes of people that are not the caller's to change: an organization's administrator leaves people of other
+/// organizations alone, and nobody takes over somebody who may do more than himself.
 pub(crate) async fn guard(edit: &Edit, org: Id<Org>, user: &User) -> Result<(), Fail> {
-    if edit.caller.may_everywhere("users.change_user") {
+    let caller = &edit.caller;
+    if user.id == caller.who.user() {
         return Ok(());
     }
-    let bound = edit.caller.app.node().memberships(user.id).await?;
-    let foreign = bound.iter().any(|(role, place)| match place {
-        None => role.id != Role::SYSTEM_USER,
-        Some(place) => *place != org,
-    });
-    if foreign { Err(Fail::refused("api.user_shared")) } else { Ok(()) }
+    let everywhere = caller.may_everywhere("users.change_user");
+    for (role, place) in caller.app.node().memberships(user.id).await? {
+        let ordinary = matches!((role.id, place), (id, None) if id == Role::SYSTEM_USER) || role.id == Role::ORG_USER;
+        let mine = everywhere || place == Some(org) || (ordinary && place.is_none());
+        let held = |p: &String| place.map_or_else(|| caller.may_everywhere(p), |o| caller.may_in(o, p));
+        match () {
+            () if !mine => return Err(Fail::refused("api.user_shared")),
+            () if !ordinary && !role.permissions.iter().all(held) => return Err(Fail::refused("api.user_stronger")),
+            () => {}
+        }
+    }
+    Ok(())
 }
 
 fn is_username(name: &str) -> bool {

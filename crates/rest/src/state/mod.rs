@@ -33,7 +33,9 @@ pub(crate) async fn apply(can: Can<Apply>, Payload(body): Payload) -> Result<Jso
     let flag = |name: &str| body.get(name).and_then(Value::as_bool).unwrap_or(false);
     let (dry_run, prune) = (flag("dry_run"), flag("prune"));
     let documents = documents(&caller, &body)?;
-    let files: BTreeSet<String> = documents.iter().map(|d| d.file.clone()).collect();
+    // a file without documents owns nothing any more; only the client knows that it was there
+    let empty = body.get("sources").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).take(1_000).map(str::to_owned);
+    let files: BTreeSet<String> = documents.iter().map(|d| d.file.clone()).chain(empty).collect();
 
     let mut edit = Edit::widest(&caller, "state.apply")?;
     let mut problems = Vec::new();

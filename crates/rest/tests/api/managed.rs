@@ -187,3 +187,25 @@ async fn broken_requests_are_answered() {
     assert_eq!(admin.call("PUT", "/healthz", None).await.status, StatusCode::METHOD_NOT_ALLOWED);
     assert!(admin.get("/api/v1/users/groups").await.status.is_success(), "a missing slash is helped");
 }
+
+#[tokio::test]
+async fn a_help_desk_cannot_take_over_an_administrator() {
+    let house = House::new().await;
+    let role = json!({"name": "HelpDesk", "scope": "system", "permissions": ["users.view_user", "users.change_user", "users.delete_user", "orgs.view_rootorg"]});
+    house.local().post("/api/v1/rbac/roles/", role).await.ok();
+    let desk = house.person("desk", &["SystemUser", "HelpDesk"], &["OrgUser"]).await;
+    house.person("plain", &["SystemUser"], &["OrgUser"]).await;
+
+    for answer in [
+        desk.patch("/api/v1/users/users/admin/", json!({"password": "Stolen-Crown-12345"})).await,
+        desk.call("PUT", "/api/v1/users/users/admin/password/", Some(json!({"password": "Stolen-Crown-12345"}))).await,
+        desk.post("/api/v1/users/users/admin/mfa/reset/", json!({})).await,
+        desk.post("/api/v1/users/users/admin/pubkey/reset/", json!({})).await,
+        desk.patch("/api/v1/users/users/desk/", json!({"system_roles": ["SystemAdmin"]})).await,
+    ] {
+        assert!(answer.status.is_client_error(), "{}", answer.text);
+    }
+    house.admin().await;
+    let reset = desk.call("PUT", "/api/v1/users/users/plain/password/", Some(json!({"password": "Fresh-Person-12345"}))).await;
+    assert_eq!(reset.status, StatusCode::NO_CONTENT, "{}", reset.text);
+}

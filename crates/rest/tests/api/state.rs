@@ -173,3 +173,28 @@ async fn groups_and_people_may_name_each_other() {
     assert_eq!(house.local().apply(text, false, false).await.ok()["changed"], false);
     assert_eq!(house.local().get("/api/v1/users/groups/a/").await.ok()["users"][0]["name"], "zoe");
 }
+
+#[tokio::test]
+async fn an_emptied_file_owns_nothing_any_more() {
+    let house = House::new().await;
+    let local = house.local();
+    local.apply("kind: UserGroup\nmetadata: {name: temporary}\n", false, false).await.ok();
+
+    local.post("/api/v1/state/apply/", serde_json::json!({"documents": [], "sources": ["a.yaml"], "prune": true})).await.ok();
+
+    assert!(local.get("/api/v1/users/groups/").await.ok().as_array().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_thousand_hosts_are_declared_in_one_go() {
+    let house = House::new().await;
+    let text: String = (0..1_000).map(|i| format!("kind: Host\nmetadata: {{name: h{i}}}\nspec: {{address: 10.0.{}.{}, platform: Linux, nodes: [/Default/N{}], accounts: [{{username: root, secret: {{value: s{i}}}}}]}}\n---\n", i / 250, i % 250, i % 20)).collect();
+    let started = std::time::Instant::now();
+
+    house.local().apply(&text, false, false).await.ok();
+    let again = house.local().apply(&text, false, false).await.ok();
+
+    assert_eq!(again["changed"], false);
+    eprintln!("two applies of 1,000 hosts took {:?}", started.elapsed());
+    assert!(started.elapsed().as_secs() < 60);
+}
