@@ -23,7 +23,9 @@ pub async fn run(args: ApplyArgs) -> Done {
         Err(problems) => return Err(refuse(&problems, args.output)),
     };
     let client = ApiClient::of(&args.target).await?;
-    let body = json!({"documents": documents, "dry_run": args.dry_run, "prune": args.prune});
+    // named apart from the documents: a file without any has to let go of what it owned
+    let sources: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
+    let body = json!({"documents": documents, "sources": sources, "dry_run": args.dry_run, "prune": args.prune});
     let answer = client.try_json(Method::POST, PATH, Some(&body)).await;
     client.close().await;
     let (status, answer) = answer?;
