@@ -29,9 +29,13 @@ pub fn private_dir(dir: &Path) -> anyhow::Result<()> {
 }
 
 fn start_logging(config: &Config) {
+    use std::io::IsTerminal as _;
+
     use tracing_subscriber::{EnvFilter, fmt};
     let filter = EnvFilter::try_new(&config.log).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(true);
+    // A log that cannot be written (a full disk) must not become a panic of the task that wanted to say something, which
+    // is what the library's own complaint about it on standard error would be.
+    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false).with_ansi(std::io::stderr().is_terminal());
     // A second initialisation (tests) keeps the first.
     let _ = if config.log_json { builder.json().flatten_event(true).try_init() } else { builder.compact().try_init() };
 }
