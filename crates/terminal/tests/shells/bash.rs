@@ -241,6 +241,14 @@ fn forty_interactions_of_a_script() {
 }
 
 #[test]
+fn forty_interactions_with_a_target_far_away() {
+    let home = tempfile::tempdir().unwrap();
+    let mut p = bash(home.path(), r"\u@\h:\w\$ ", 80);
+    p.move_away(150);
+    check_with(p);
+}
+
+#[test]
 fn forty_interactions_with_a_prompt_that_is_redrawn() {
     let home = tempfile::tempdir().unwrap();
     let rc = r#"draw() { printf '\r\033[K\033]0;title\a\033[33m%s\033[0m\n' "$PWD"; }

@@ -23,6 +23,8 @@ pub struct Person {
     begin: Instant,
     /// sends what would be typed in one piece
     pub hasty: bool,
+    /// the target is far away: keys come faster than their echo
+    pub far: Option<std::sync::mpsc::Sender<Vec<u8>>>,
     /// the terminal program was told to mark pastes
     pub brackets: bool,
     next_tick: Duration,
@@ -78,6 +80,7 @@ impl Person {
             output,
             begin: Instant::now(),
             hasty: false,
+            far: None,
             brackets: true,
             next_tick: Duration::from_secs(1),
         };
@@ -108,6 +111,7 @@ impl Person {
     /// Waits until nothing came for a while.
     pub fn wait_quiet(&mut self, millis: u64) {
         let end = Instant::now() + Duration::from_secs(20);
+        let millis = if self.far.is_some() { millis + 200 } else { millis };
         while self.pump(Duration::from_millis(millis)) && Instant::now() < end {}
     }
 
@@ -135,11 +139,35 @@ impl Person {
         panic!("{text:?} did not appear:\n{}", self.tracker.screen_text());
     }
 
+    /// Puts the target far away: input takes this long to reach it.
+    pub fn move_away(&mut self, millis: u64) {
+        let (sender, receiver) = channel::<Vec<u8>>();
+        let mut master = self.master.try_clone().unwrap();
+        let (late, due) = channel::<(Instant, Vec<u8>)>();
+        std::thread::spawn(move || {
+            for bytes in receiver {
+                let _ = late.send((Instant::now() + Duration::from_millis(millis), bytes));
+            }
+        });
+        std::thread::spawn(move || {
+            for (at, bytes) in due {
+                std::thread::sleep(at.saturating_duration_since(Instant::now()));
+                if master.write_all(&bytes).is_err() {
+                    return;
+                }
+            }
+        });
+        self.far = Some(sender);
+    }
+
     /// Sends bytes at once.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
         let now = self.now();
         self.tracker.input(now, bytes.as_ref());
-        self.master.write_all(bytes.as_ref()).unwrap();
+        match &self.far {
+            Some(far) => far.send(bytes.as_ref().to_vec()).unwrap(),
+            None => self.master.write_all(bytes.as_ref()).unwrap(),
+        }
     }
 
     /// Types key after key, each shown before the next. Escape sequences count as one key.
@@ -162,7 +190,10 @@ impl Person {
             }
             let (key, later) = rest.split_at(len);
             self.send(key);
-            self.wait_quiet(8);
+            match &self.far {
+                Some(_) => self.rest(20),
+                None => self.wait_quiet(8),
+            }
             rest = later;
         }
     }
@@ -189,7 +220,7 @@ impl Person {
     pub fn rest(&mut self, millis: u64) {
         let end = Instant::now() + Duration::from_millis(millis);
         while Instant::now() < end {
-            self.pump(Duration::from_millis(50));
+            self.pump(end.saturating_duration_since(Instant::now()).min(Duration::from_millis(50)));
         }
     }
 
