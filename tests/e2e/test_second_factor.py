@@ -34,7 +34,7 @@ spec: {{users: [mia], assets: [web2], accounts: ["@ALL"], protocols: [all], acti
 def enrol(door):
     """Walks the enrolment, returns the seed and the rest of the conversation."""
     child = door.spawn("echo IN-$((40+2))", rows=60, columns=120, env={"LANG": "C.UTF-8"})
-    child.expect(r"key ([A-Z2-7 ]{16,})", timeout=20)
+    child.expect(r"key ([A-Z2-7 ]{16,})\)", timeout=20)
     seed = child.match.group(1).replace(" ", "")
     shown = child.before
     child.expect(r"(?i)code: ?$|code[^\n]*: ?$")

@@ -22,8 +22,8 @@ pub fn class(kind: Kind, field: &str) -> FieldClass {
         Kind::Role => (&["id", "name", "scope", "permissions", "builtin", "comment"], &[]),
         Kind::Platform => (
             &[
-                "id", "name", "category", "kind", "charset", "gateway_enabled", "su_enabled", "su_method", "builtin", "comment",
-                "protocols", "protocols.name", "protocols.port", "protocols.primary", "protocols.required", "protocols.default", "protocols.public",
+                "id", "name", "category", "kind", "charset", "gateway_enabled", "su_enabled", "su_method", "builtin", "comment", "protocols", "protocols.name",
+                "protocols.port", "protocols.primary", "protocols.required", "protocols.default", "protocols.public",
             ],
             &[],
         ),
@@ -37,8 +37,8 @@ pub fn class(kind: Kind, field: &str) -> FieldClass {
         Kind::Node => (&["id", "org", "key", "value", "full_value", "child_mark"], &[]),
         Kind::Asset => (
             &[
-                "id", "org", "name", "address", "platform", "category", "nodes", "is_active", "connectivity", "date_verified", "comment",
-                "protocols", "protocols.name", "protocols.port",
+                "id", "org", "name", "address", "platform", "category", "nodes", "is_active", "connectivity", "date_verified", "comment", "protocols",
+                "protocols.name", "protocols.port",
             ],
             &[],
         ),
@@ -51,8 +51,8 @@ pub fn class(kind: Kind, field: &str) -> FieldClass {
         ),
         Kind::AssetPermission => (
             &[
-                "id", "org", "name", "users", "user_groups", "assets", "nodes", "accounts", "protocols", "actions", "date_start", "date_expired",
-                "is_active", "comment",
+                "id", "org", "name", "users", "user_groups", "assets", "nodes", "accounts", "protocols", "actions", "date_start", "date_expired", "is_active",
+                "comment",
             ],
             &[],
         ),

@@ -11,7 +11,14 @@ fn main() {
             c.listen = vec!["127.0.0.1:12022".parse().unwrap()];
         })
         .await;
-        println!("{{\"dir\":\"{}\",\"gateway\":{},\"sshd\":{},\"sshd_pid\":{},\"pid\":{}}}", w.dir.path().display(), w.address.port(), w.sshd.port, w.sshd.pid(), std::process::id());
+        println!(
+            "{{\"dir\":\"{}\",\"gateway\":{},\"sshd\":{},\"sshd_pid\":{},\"pid\":{}}}",
+            w.dir.path().display(),
+            w.address.port(),
+            w.sshd.port,
+            w.sshd.pid(),
+            std::process::id()
+        );
         std::future::pending::<()>().await;
     });
 }

@@ -117,12 +117,7 @@ impl<T> Drop for Backlog<T> {
 impl<T: Item> Backlog<T> {
     /// Empty, on a connection with this throttle.
     pub fn new(throttle: Arc<Throttle>) -> Self {
-        Self {
-            state: Mutex::new(State { items: VecDeque::new(), used: 0 }),
-            filled: Notify::new(),
-            emptied: Notify::new(),
-            throttle,
-        }
+        Self { state: Mutex::new(State { items: VecDeque::new(), used: 0 }), filled: Notify::new(), emptied: Notify::new(), throttle }
     }
 
     fn cost(item: &T) -> usize {

@@ -37,15 +37,8 @@ pub async fn serve(conn: Arc<Conn>, place: ChannelPlace, channel: Channel<server
     let (from, out) = channel.split();
     let inbox = Arc::new(Inbox::new(conn.throttle.clone()));
     let Some(handle) = conn.handle.get().cloned() else { return };
-    let person = Person {
-        inbox: inbox.clone(),
-        out: Arc::new(out),
-        handle,
-        pty: None,
-        environ: Environ::default(),
-        lang: Lang::default(),
-        refused: Vec::new(),
-    };
+    let person =
+        Person { inbox: inbox.clone(), out: Arc::new(out), handle, pty: None, environ: Environ::default(), lang: Lang::default(), refused: Vec::new() };
     let pump = async {
         inbox.pump(from).await;
         pending::<()>().await;

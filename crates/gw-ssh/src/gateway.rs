@@ -1,12 +1,6 @@
 //! Listening, admitting and serving connections.
 
-use std::{
-    io,
-    net::SocketAddr,
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use ipnet::IpNet;
 use russh::{MethodKind, MethodSet, SshId, server};
@@ -107,11 +101,7 @@ impl Gateway {
     /// A port is taken, a key cannot be read or written; the sentence names it.
     pub fn bind(config: Config, control: Arc<dyn ControlPlane>) -> io::Result<Self> {
         let keys = hostkeys::load_or_create(&config.host_key_dir)?;
-        let listeners = config
-            .listen
-            .iter()
-            .map(|a| listen(*a).map_err(|e| io::Error::new(e.kind(), format!("{a}: {e}"))))
-            .collect::<io::Result<Vec<_>>>()?;
+        let listeners = config.listen.iter().map(|a| listen(*a).map_err(|e| io::Error::new(e.kind(), format!("{a}: {e}")))).collect::<io::Result<Vec<_>>>()?;
         let ssh = server::Config {
             server_id: SshId::Standard("SSH-2.0-Rampart".into()),
             methods: MethodSet::from(&[MethodKind::PublicKey, MethodKind::KeyboardInteractive, MethodKind::Password][..]),
@@ -235,4 +225,3 @@ async fn guard(killer: Killer, grace: Duration, logged_in: CancellationToken, en
     end.cancelled().await;
     killer.kill();
 }
-

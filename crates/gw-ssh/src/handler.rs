@@ -58,7 +58,6 @@ impl Handler {
             let _ = handle.disconnect(Disconnect::NoMoreAuthMethodsAvailable, sentence, "en".into()).await;
         });
     }
-
 }
 
 async fn refuse_open(conn: &Arc<Conn>, what: String, reply: ChannelOpenHandle) {
@@ -132,7 +131,13 @@ impl server::Handler for Handler {
         Ok(())
     }
 
-    async fn channel_open_direct_streamlocal(&mut self, _channel: Channel<Msg>, path: &str, reply: ChannelOpenHandle, _session: &mut Session) -> Result<(), Self::Error> {
+    async fn channel_open_direct_streamlocal(
+        &mut self,
+        _channel: Channel<Msg>,
+        path: &str,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), Self::Error> {
         refuse_open(&self.conn, format!("socket forwarding to {}", crate::person::visible(path)), reply).await;
         Ok(())
     }

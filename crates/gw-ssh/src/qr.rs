@@ -36,7 +36,8 @@ mod tests {
 
     #[test]
     fn a_code_fits_a_terminal_and_is_square() {
-        let code = draw("otpauth://totp/Rampart:alice%40corp.example?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=Rampart&algorithm=SHA1&digits=6&period=30").unwrap();
+        let code = draw("otpauth://totp/Rampart:alice%40corp.example?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=Rampart&algorithm=SHA1&digits=6&period=30")
+            .unwrap();
         let lines: Vec<&str> = code.lines().collect();
 
         let width = lines[0].chars().count();

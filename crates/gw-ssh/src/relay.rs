@@ -113,7 +113,9 @@ impl Item for Told {
     }
     fn join(&mut self, next: Self) -> Option<Self> {
         match (&mut self.0, next.0) {
-            (Some(ChannelMsg::Data { data: first }), Some(ChannelMsg::Data { data })) => join_bytes(first, data).map(|data| Told(Some(ChannelMsg::Data { data }))),
+            (Some(ChannelMsg::Data { data: first }), Some(ChannelMsg::Data { data })) => {
+                join_bytes(first, data).map(|data| Told(Some(ChannelMsg::Data { data })))
+            }
             (_, next) => Some(Told(next)),
         }
     }

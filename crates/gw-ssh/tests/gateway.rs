@@ -77,7 +77,8 @@ async fn standard_error_stays_apart() {
 async fn a_terminal_is_a_terminal() {
     let w = world().await;
 
-    let said = w.ssh_with(&["-tt", "-o", "SetEnv=COLORTERM=truecolor LC_TIME=C.UTF-8"], TO, &["tty; stty size; echo $TERM $COLORTERM $LC_TIME; exit 3"], b"").await;
+    let said =
+        w.ssh_with(&["-tt", "-o", "SetEnv=COLORTERM=truecolor LC_TIME=C.UTF-8"], TO, &["tty; stty size; echo $TERM $COLORTERM $LC_TIME; exit 3"], b"").await;
 
     let text = said.text();
     assert_eq!(said.code, Some(3), "{} {}", text, said.err);
@@ -109,13 +110,8 @@ async fn ten_channels_share_one_connection() {
     let w = world().await;
     let socket = w.path("mux");
     let path = format!("ControlPath={}", socket.display());
-    let mut master = tokio::process::Command::new("ssh")
-        .args(["-N", "-M", "-o", &path])
-        .args(w.options())
-        .args(["-l", TO, "127.0.0.1"])
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
+    let mut master =
+        tokio::process::Command::new("ssh").args(["-N", "-M", "-o", &path]).args(w.options()).args(["-l", TO, "127.0.0.1"]).kill_on_drop(true).spawn().unwrap();
     w.until(|| async { socket.exists() }).await;
 
     let one = |i: usize| {
@@ -139,13 +135,8 @@ async fn a_stalled_channel_does_not_hold_up_its_siblings() {
     let w = world().await;
     let socket = w.path("mux");
     let path = format!("ControlPath={}", socket.display());
-    let _master = tokio::process::Command::new("ssh")
-        .args(["-N", "-M", "-o", &path])
-        .args(w.options())
-        .args(["-l", TO, "127.0.0.1"])
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
+    let _master =
+        tokio::process::Command::new("ssh").args(["-N", "-M", "-o", &path]).args(w.options()).args(["-l", TO, "127.0.0.1"]).kill_on_drop(true).spawn().unwrap();
     w.until(|| async { socket.exists() }).await;
     let mut stalled = tokio::process::Command::new("sh")
         .arg("-c")

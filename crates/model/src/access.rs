@@ -118,10 +118,7 @@ impl Serialize for Actions {
 impl<'de> Deserialize<'de> for Actions {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let words = Vec::<String>::deserialize(d)?;
-        words
-            .iter()
-            .map(|w| Action::parse(w).ok_or_else(|| serde::de::Error::custom(format!("unknown action `{w}`"))))
-            .collect()
+        words.iter().map(|w| Action::parse(w).ok_or_else(|| serde::de::Error::custom(format!("unknown action `{w}`")))).collect()
     }
 }
 

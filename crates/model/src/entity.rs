@@ -56,8 +56,17 @@ pub enum Kind {
 impl Kind {
     /// Every kind, referred-to kinds first.
     pub const ALL: [Kind; 11] = [
-        Kind::Org, Kind::Role, Kind::Platform, Kind::User, Kind::PublicKey, Kind::RoleBinding,
-        Kind::UserGroup, Kind::Node, Kind::Asset, Kind::Account, Kind::AssetPermission,
+        Kind::Org,
+        Kind::Role,
+        Kind::Platform,
+        Kind::User,
+        Kind::PublicKey,
+        Kind::RoleBinding,
+        Kind::UserGroup,
+        Kind::Node,
+        Kind::Asset,
+        Kind::Account,
+        Kind::AssetPermission,
     ];
     /// The Django-style resource name in permission codes and logs, for example `userpublickey`.
     pub const fn resource(self) -> &'static str {

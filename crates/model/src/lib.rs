@@ -18,8 +18,8 @@ mod query;
 mod session;
 mod user;
 
-pub use access::{Action, Actions, AssetPermission, AccountAlias};
-pub use account::{Account, AccountSecret, SecretType, Sealed};
+pub use access::{AccountAlias, Action, Actions, AssetPermission};
+pub use account::{Account, AccountSecret, Sealed, SecretType};
 pub use asset::{Asset, Category, Connectivity, HostKey, Node, NodeKey, Platform, PlatformProtocol, ProtocolPort, SuMethod, builtin_platforms};
 pub use clock::{Clock, SystemClock, Time};
 pub use entity::{Entity, Kind, Meta, Record};

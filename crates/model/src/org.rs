@@ -86,15 +86,15 @@ impl Role {
 
 /// What an auditor may do, in every scope.
 const AUDITOR: &[&str] = &[
-    "rbac.view_audit", "assets.view_asset", "assets.view_node", "assets.view_platform", "users.view_user", "users.view_usergroup",
-    "audits.view_*", "audits.export_*", "terminal.view_session", "terminal.view_command", "terminal.view_sessionreplay", "terminal.download_sessionreplay",
+    "rbac.view_audit", "assets.view_asset", "assets.view_node", "assets.view_platform", "users.view_user", "users.view_usergroup", "audits.view_*",
+    "audits.export_*", "terminal.view_session", "terminal.view_command", "terminal.view_sessionreplay", "terminal.download_sessionreplay",
     "terminal.monitor_session",
 ];
 /// What every person may do with his own things.
 const USER: &[&str] = &[
-    "rbac.view_workbench", "rbac.view_webterminal", "perms.view_myassets", "perms.connect_myassets", "users.view_profile",
-    "users.change_profile", "authentication.view_sshkey", "authentication.add_sshkey", "authentication.delete_sshkey",
-    "authentication.view_mytoken", "authentication.add_mytoken", "authentication.delete_mytoken", "terminal.view_mysession",
+    "rbac.view_workbench", "rbac.view_webterminal", "perms.view_myassets", "perms.connect_myassets", "users.view_profile", "users.change_profile",
+    "authentication.view_sshkey", "authentication.add_sshkey", "authentication.delete_sshkey", "authentication.view_mytoken", "authentication.add_mytoken",
+    "authentication.delete_mytoken", "terminal.view_mysession",
 ];
 
 /// The seven built-in roles (jb §1.2).
@@ -112,14 +112,24 @@ pub fn builtin_roles(now: Time) -> Vec<Role> {
         role(Role::SYSTEM_ADMIN, "SystemAdmin", RoleScope::System, &[&["*"]]),
         role(Role::SYSTEM_AUDITOR, "SystemAuditor", RoleScope::System, &[USER, AUDITOR, &["orgs.view_rootorg", "orgs.view_organization"]]),
         role(Role::SYSTEM_USER, "SystemUser", RoleScope::System, &[USER, &["orgs.view_alljoinedorg"]]),
-        role(Role::SYSTEM_COMPONENT, "SystemComponent", RoleScope::System, &[&["terminal.*", "assets.view_*", "accounts.view_*", "audits.add_*"]]),
-        role(Role::ORG_ADMIN, "OrgAdmin", RoleScope::Org, &[USER, AUDITOR, &[
-            "rbac.view_console", "assets.view_*", "assets.add_asset", "assets.change_asset", "assets.delete_asset", "assets.add_node", "assets.change_node",
-            "assets.delete_node", "assets.test_assetconnectivity", "assets.change_hostkey", "accounts.*", "perms.*", "users.view_*", "users.add_user", "users.change_user",
-            "users.invite_user", "users.remove_user", "users.add_usergroup", "users.change_usergroup", "users.delete_usergroup", "users.match_user",
-            "rbac.view_role", "rbac.view_rolebinding", "rbac.add_rolebinding", "rbac.delete_rolebinding", "terminal.terminate_session",
-            "terminal.lock_session", "authentication.view_*", "orgs.view_organization", "state.apply", "state.export",
-        ]]),
+        role(Role::SYSTEM_COMPONENT, "SystemComponent", RoleScope::System, &[&["terminal.*", "assets.view_*", "accounts.view_account", "audits.add_*"]]),
+        role(
+            Role::ORG_ADMIN,
+            "OrgAdmin",
+            RoleScope::Org,
+            &[
+                USER,
+                AUDITOR,
+                &[
+                    "rbac.view_console", "assets.view_*", "assets.add_asset", "assets.change_asset", "assets.delete_asset", "assets.add_node",
+                    "assets.change_node", "assets.delete_node", "assets.test_assetconnectivity", "assets.change_hostkey", "accounts.*", "perms.*",
+                    "users.view_*", "users.add_user", "users.change_user", "users.invite_user", "users.remove_user", "users.add_usergroup",
+                    "users.change_usergroup", "users.delete_usergroup", "users.match_user", "rbac.view_role", "rbac.view_rolebinding", "rbac.add_rolebinding",
+                    "rbac.delete_rolebinding", "terminal.terminate_session", "terminal.lock_session", "authentication.view_*", "orgs.view_organization",
+                    "state.apply", "state.export",
+                ],
+            ],
+        ),
         role(Role::ORG_AUDITOR, "OrgAuditor", RoleScope::Org, &[USER, AUDITOR]),
         role(Role::ORG_USER, "OrgUser", RoleScope::Org, &[USER]),
     ]

@@ -52,7 +52,13 @@ async fn main() {
         let done = r.close(EndSummary::default()).await.unwrap();
         let (wall, now) = (start.elapsed().as_secs_f64(), cpu_parts());
         let gib = sent as f64 / f64::from(1 << 30);
-        println!("{name}: {:.0} MiB/s, {:.2} + {:.2} CPU-s/GiB (user + kernel), {:.1} % of the size", gib * 1024.0 / wall, (now.0 - before.0) / gib, (now.1 - before.1) / gib, done.size as f64 / sent as f64 * 100.0);
+        println!(
+            "{name}: {:.0} MiB/s, {:.2} + {:.2} CPU-s/GiB (user + kernel), {:.1} % of the size",
+            gib * 1024.0 / wall,
+            (now.0 - before.0) / gib,
+            (now.1 - before.1) / gib,
+            done.size as f64 / sent as f64 * 100.0
+        );
         let (start, before) = (Instant::now(), cpu());
         assert!(verify(dir.path().join(&done.path), Some(&done.hash)).unwrap().is_intact());
         println!("  verified in {:.2} s, {:.2} CPU-s", start.elapsed().as_secs_f64(), cpu() - before);

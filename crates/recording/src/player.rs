@@ -1,6 +1,6 @@
 //! Events in the order a player shows them.
 
-use crate::{Event, Header, Recording, RecordError};
+use crate::{Event, Header, RecordError, Recording};
 
 /// Plays a recording from a moment on.
 ///

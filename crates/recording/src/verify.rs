@@ -99,7 +99,8 @@ pub fn verify_with(path: impl AsRef<Path>, expect: &Expect<'_>) -> Result<Report
 /// # Errors
 /// As [`verify`].
 pub fn verify_in(file: File, base: u64, size: u64, expect: &Expect<'_>) -> Result<Report, RecordError> {
-    let mut report = Report { header: None, end: None, key: None, segments: 0, events: 0, duration_us: 0, size, hash: String::new(), state: State::Open, broken: None };
+    let mut report =
+        Report { header: None, end: None, key: None, segments: 0, events: 0, duration_us: 0, size, hash: String::new(), state: State::Open, broken: None };
     let mut walker = match Walker::start_in(file, base, Some(size)) {
         Ok(walker) => walker,
         Err(RecordError::Read(e)) => return Err(e.into()),

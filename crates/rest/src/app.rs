@@ -1,6 +1,10 @@
 //! What the API needs of the node, in one cheap handle.
 
-use std::{net::IpAddr, path::PathBuf, sync::{Arc, Weak}};
+use std::{
+    net::IpAddr,
+    path::PathBuf,
+    sync::{Arc, Weak},
+};
 
 use audit::{Checkpointer, NodeKey};
 use authn::Authenticator;

@@ -1,6 +1,11 @@
 //! Logs for people, the audit chain, and its verification and export.
 
-use axum::{Json, body::Body, http::{HeaderValue, header}, response::{IntoResponse, Response}};
+use axum::{
+    Json,
+    body::Body,
+    http::{HeaderValue, header},
+    response::{IntoResponse, Response},
+};
 use model::{AuditEntry, Id, LoginLog, MessagePair, Op, OperateLog, PasswordChangeLog, SessionRow};
 use policy::action::{ExportEvidence, ReadLog, VerifyAudit};
 use serde_json::{Value, json};
@@ -12,37 +17,70 @@ use crate::{
     labels::Labels,
     listing::{Listing, Lists},
     resource::Payload,
-    resources::{choice, time, users::{MFA, mfa_number}, word},
+    resources::{
+        choice, time,
+        users::{MFA, mfa_number},
+        word,
+    },
 };
 
 const TYPES: &[(&str, &str)] = &[("W", "Web"), ("T", "Terminal"), ("L", "Local")];
 
 pub(crate) const LOGINS: Lists = Lists {
     filters: &[
-        ("id", "id", Op::Eq), ("username", "username", Op::Eq), ("ip", "ip", Op::Eq), ("type", "type", Op::Eq), ("status", "status", Op::Eq), ("mfa", "mfa", Op::Eq),
-        ("backend", "backend", Op::Eq), ("reason", "reason", Op::Eq), ("date_from", "datetime", Op::Ge), ("date_to", "datetime", Op::Lt),
+        ("id", "id", Op::Eq),
+        ("username", "username", Op::Eq),
+        ("ip", "ip", Op::Eq),
+        ("type", "type", Op::Eq),
+        ("status", "status", Op::Eq),
+        ("mfa", "mfa", Op::Eq),
+        ("backend", "backend", Op::Eq),
+        ("reason", "reason", Op::Eq),
+        ("date_from", "datetime", Op::Ge),
+        ("date_to", "datetime", Op::Lt),
     ],
     orders: &[("datetime", "datetime"), ("username", "username"), ("ip", "ip")],
 };
 pub(crate) const OPERATES: Lists = Lists {
     filters: &[
-        ("id", "id", Op::Eq), ("user", "user", Op::Contains), ("action", "action", Op::Eq), ("resource_type", "resource_type", Op::Eq), ("resource", "resource", Op::Contains),
-        ("resource_id", "resource_id", Op::Eq), ("remote_addr", "remote_addr", Op::Eq), ("date_from", "datetime", Op::Ge), ("date_to", "datetime", Op::Lt),
+        ("id", "id", Op::Eq),
+        ("user", "user", Op::Contains),
+        ("action", "action", Op::Eq),
+        ("resource_type", "resource_type", Op::Eq),
+        ("resource", "resource", Op::Contains),
+        ("resource_id", "resource_id", Op::Eq),
+        ("remote_addr", "remote_addr", Op::Eq),
+        ("date_from", "datetime", Op::Ge),
+        ("date_to", "datetime", Op::Lt),
     ],
     orders: &[("datetime", "datetime"), ("user", "user"), ("resource_type", "resource_type")],
 };
 pub(crate) const PASSWORDS: Lists = Lists {
     filters: &[
-        ("id", "id", Op::Eq), ("user", "user", Op::Contains), ("change_by", "change_by", Op::Contains), ("remote_addr", "remote_addr", Op::Eq),
-        ("date_from", "datetime", Op::Ge), ("date_to", "datetime", Op::Lt),
+        ("id", "id", Op::Eq),
+        ("user", "user", Op::Contains),
+        ("change_by", "change_by", Op::Contains),
+        ("remote_addr", "remote_addr", Op::Eq),
+        ("date_from", "datetime", Op::Ge),
+        ("date_to", "datetime", Op::Lt),
     ],
     orders: &[("datetime", "datetime"), ("user", "user")],
 };
 pub(crate) const ENTRIES: Lists = Lists {
     filters: &[
-        ("node_id", "node_id", Op::Eq), ("seq", "seq", Op::Eq), ("seq__gte", "seq", Op::Ge), ("kind", "kind", Op::Eq), ("kind__startswith", "kind", Op::StartsWith),
-        ("actor", "actor", Op::Contains), ("actor_id", "actor_id", Op::Eq), ("target", "target", Op::Contains), ("target_id", "target_id", Op::Eq),
-        ("session", "session", Op::Eq), ("remote_addr", "remote_addr", Op::Eq), ("date_from", "at", Op::Ge), ("date_to", "at", Op::Lt),
+        ("node_id", "node_id", Op::Eq),
+        ("seq", "seq", Op::Eq),
+        ("seq__gte", "seq", Op::Ge),
+        ("kind", "kind", Op::Eq),
+        ("kind__startswith", "kind", Op::StartsWith),
+        ("actor", "actor", Op::Contains),
+        ("actor_id", "actor_id", Op::Eq),
+        ("target", "target", Op::Contains),
+        ("target_id", "target_id", Op::Eq),
+        ("session", "session", Op::Eq),
+        ("remote_addr", "remote_addr", Op::Eq),
+        ("date_from", "at", Op::Ge),
+        ("date_to", "at", Op::Lt),
     ],
     orders: &[("seq", "seq"), ("at", "at"), ("kind", "kind")],
 };
@@ -86,7 +124,8 @@ pub(crate) async fn operates(can: Can<ReadLog<OperateLog>>, listing: Listing) ->
 pub(crate) async fn passwords(can: Can<ReadLog<PasswordChangeLog>>, listing: Listing) -> Result<Response, Fail> {
     let query = listing.query(&PASSWORDS)?;
     let page = can.caller.log_reader().logs::<PasswordChangeLog>(&query).await?;
-    let rows = page.rows.iter().map(|p| json!({"id": p.id, "user": p.user, "change_by": p.change_by, "remote_addr": p.remote_addr, "datetime": time(p.datetime)}));
+    let rows =
+        page.rows.iter().map(|p| json!({"id": p.id, "user": p.user, "change_by": p.change_by, "remote_addr": p.remote_addr, "datetime": time(p.datetime)}));
     Ok(listing.answer(&query, page.count, rows.collect()))
 }
 
@@ -148,7 +187,13 @@ pub(crate) async fn export(can: Can<ExportEvidence>, body: Payload) -> Result<Re
     let keys = [recording::Signer::public_key(app.node_key()).to_owned()];
     let recordings = app.recordings();
     let export = audit::bundle::Export {
-        store: app.store(), authority: app.authority(), recordings: &recordings, sessions: sessions.as_deref(), keys: &keys, now: app.now(), scratch: &scratch,
+        store: app.store(),
+        authority: app.authority(),
+        recordings: &recordings,
+        sessions: sessions.as_deref(),
+        keys: &keys,
+        now: app.now(),
+        scratch: &scratch,
     };
     audit::bundle::write(&export, out).await.map_err(|e| Fail::internal(e.to_string()))?;
     let file = tokio::task::spawn_blocking(move || {

@@ -15,7 +15,11 @@ use axum::{
 use chrono::TimeDelta;
 use model::{LoginType, MessagePair, Time, Token, TokenKind};
 use parking_lot::Mutex;
-use policy::{Identity, action::{ChangeMyself, Myself}, login::{Factor, Need, Step}};
+use policy::{
+    Identity,
+    action::{ChangeMyself, Myself},
+    login::{Factor, Need, Step},
+};
 use serde_json::{Map, Value, json};
 use vault::Secret;
 
@@ -231,17 +235,26 @@ fn escape(text: &str) -> String {
 
 fn page(lang: messages::Lang, inner: &str) -> Html<String> {
     let title = messages::text(lang, "api.setup_title", &[]);
-    Html(format!("<!doctype html><html lang=\"{}\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>{title}</title></head><body><main><h1>{title}</h1>{inner}</main></body></html>", lang.tag()))
+    Html(format!(
+        "<!doctype html><html lang=\"{}\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>{title}</title></head><body><main><h1>{title}</h1>{inner}</main></body></html>",
+        lang.tag()
+    ))
 }
 
 fn form(lang: messages::Lang, token: &str, problems: &[String]) -> Html<String> {
     let word = |code: &str| messages::text(lang, code, &[]);
     let list: String = problems.iter().map(|p| format!("<li>{}</li>", escape(p))).collect();
     let list = if list.is_empty() { list } else { format!("<ul role=\"alert\">{list}</ul>") };
-    page(lang, &format!(
-        "<p>{}</p>{list}<form method=\"post\" action=\"/api/v1/authentication/setup/\"><input type=\"hidden\" name=\"token\" value=\"{}\"><p><label>{} <input type=\"password\" name=\"password\" autocomplete=\"new-password\" required autofocus></label></p><p><button>{}</button></p></form>",
-        word("api.setup_text"), escape(token), word("api.setup_password"), word("api.setup_button"),
-    ))
+    page(
+        lang,
+        &format!(
+            "<p>{}</p>{list}<form method=\"post\" action=\"/api/v1/authentication/setup/\"><input type=\"hidden\" name=\"token\" value=\"{}\"><p><label>{} <input type=\"password\" name=\"password\" autocomplete=\"new-password\" required autofocus></label></p><p><button>{}</button></p></form>",
+            word("api.setup_text"),
+            escape(token),
+            word("api.setup_password"),
+            word("api.setup_button"),
+        ),
+    )
 }
 
 /// `GET /setup?token=…`: the form. The token moves into the form's body, so later requests do not carry it in their
@@ -276,7 +289,9 @@ pub(crate) async fn setup(State(app): State<App>, from: Stranger, body: axum::bo
             let problems: Vec<String> = broken.iter().map(|v| messages::render(lang, &v.message())).collect();
             Ok((StatusCode::BAD_REQUEST, form(lang, &token, &problems)).into_response())
         }
-        Err(authn::AuthnError::Refused(m)) if is_form => Ok((StatusCode::BAD_REQUEST, page(lang, &format!("<p>{}</p>", escape(&messages::render(lang, &m))))).into_response()),
+        Err(authn::AuthnError::Refused(m)) if is_form => {
+            Ok((StatusCode::BAD_REQUEST, page(lang, &format!("<p>{}</p>", escape(&messages::render(lang, &m))))).into_response())
+        }
         Err(e) => Err(e.into()),
     }
 }

@@ -19,7 +19,9 @@ fn names(schema: Option<&Value>) -> String {
 /// The page.
 pub(crate) async fn page() -> Html<String> {
     let document = crate::openapi();
-    let mut out = String::from("<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>Rampart API</title></head><body><h1>Rampart API</h1><p>Machine-readable: <a href=\"/api/openapi.json\">/api/openapi.json</a></p>");
+    let mut out = String::from(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>Rampart API</title></head><body><h1>Rampart API</h1><p>Machine-readable: <a href=\"/api/openapi.json\">/api/openapi.json</a></p>",
+    );
     for (path, methods) in document.get("paths").and_then(Value::as_object).into_iter().flatten() {
         let _ = write!(out, "<h2><code>{}</code></h2><dl>", escape(path));
         for (method, op) in methods.as_object().into_iter().flatten() {

@@ -4,9 +4,7 @@
 use std::collections::HashMap;
 
 use audit::By;
-use model::{
-    AccountSecret, AuditEvent, Entity, Filter, Id, Kind, MessagePair, Org, PasswordChangeLog, Query, Record, Time, User, UserSecrets,
-};
+use model::{AccountSecret, AuditEvent, Entity, Filter, Id, Kind, MessagePair, Org, PasswordChangeLog, Query, Record, Time, User, UserSecrets};
 use policy::{GlobalScope, OrgScope};
 use serde_json::{Map, Value};
 use store::{Change, Committed, UnitOfWork};

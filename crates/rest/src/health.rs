@@ -1,10 +1,21 @@
 //! Whether the node lives, takes work, and what it measures.
 
-use axum::{extract::{FromRequestParts, State}, http::{StatusCode, header, request::Parts}, response::{IntoResponse, Response}};
-use policy::{Memberships, action::{Action as _, ReadMetrics}};
+use axum::{
+    extract::{FromRequestParts, State},
+    http::{StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+use policy::{
+    Memberships,
+    action::{Action as _, ReadMetrics},
+};
 use serde_json::json;
 
-use crate::{App, credential, fail::Fail, guard::{client_of, is_loopback}};
+use crate::{
+    App, credential,
+    fail::Fail,
+    guard::{client_of, is_loopback},
+};
 
 /// `GET /healthz`: the process answers.
 pub(crate) async fn healthz() -> &'static str {

@@ -63,7 +63,11 @@ impl Labels {
             }
         }
         for (kind, ids) in found {
-            macro_rules! learn { ($t:ty) => { self.learn::<$t>(caller, ids.into_iter().map(Id::new)).await? } }
+            macro_rules! learn {
+                ($t:ty) => {
+                    self.learn::<$t>(caller, ids.into_iter().map(Id::new)).await?
+                };
+            }
             match kind {
                 Kind::User => learn!(User),
                 Kind::UserGroup => learn!(UserGroup),

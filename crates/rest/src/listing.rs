@@ -120,7 +120,8 @@ impl Listing {
             for word in order.split(',').filter(|w| !w.is_empty()).take(8) {
                 let (name, desc) = word.strip_prefix('-').map_or((word, false), |w| (w, true));
                 let field = lists.orders.iter().find(|(p, _)| *p == name).map(|(_, f)| *f);
-                let field = field.ok_or_else(|| Fail::field("order", MessagePair::new("api.bad_order", "").with("field", name.chars().take(64).collect::<String>())))?;
+                let field = field
+                    .ok_or_else(|| Fail::field("order", MessagePair::new("api.bad_order", "").with("field", name.chars().take(64).collect::<String>())))?;
                 query.order.push(Order { field: field.to_owned(), desc });
             }
         }

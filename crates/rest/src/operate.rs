@@ -11,7 +11,7 @@ use vault::MasterKey;
 
 use crate::{
     fail::Fail,
-    guard::{Can, Caller},
+    guard::{Caller, Can},
     resource::Payload,
 };
 

@@ -1,7 +1,7 @@
 //! What administrators do to people beyond their rows: passwords, locks, factors, keys, membership.
 
 use axum::{Json, http::StatusCode};
-use model::{Filter, Id, MessagePair, Org, Query, Role, RoleBinding, RoleScope, User, UserGroup, AssetPermission};
+use model::{AssetPermission, Filter, Id, MessagePair, Org, Query, Role, RoleBinding, RoleScope, User, UserGroup};
 use policy::action::{Invite, ResetCredentials, Unlock};
 use serde_json::{Value, json};
 use store::Change;
@@ -207,7 +207,12 @@ pub(crate) async fn remove_from_group(can: Can<policy::action::UpdateMany<UserGr
     let caller = &can.caller;
     let org = caller.scope()?.id();
     let mut edit = Edit::in_org(caller)?;
-    let named = |field: &str| listing.get(field).map(|v| crate::input::Named::read(&Value::String(v.to_owned()))).ok_or_else(|| Fail::field(field, MessagePair::new("api.required", "")));
+    let named = |field: &str| {
+        listing
+            .get(field)
+            .map(|v| crate::input::Named::read(&Value::String(v.to_owned())))
+            .ok_or_else(|| Fail::field(field, MessagePair::new("api.required", "")))
+    };
     let (Some(user), Some(group)) = (named("user")?, named("usergroup")?) else { return Err(Fail::bad("api.no_selection")) };
     let user = edit.resolve::<User>(org, &user).await?.ok_or_else(Fail::missing)?;
     let group = edit.resolve::<UserGroup>(org, &group).await?.ok_or_else(Fail::missing)?;

@@ -3,16 +3,24 @@
 use std::net::IpAddr;
 
 use authn::keys;
-use axum::{Json, extract::{FromRequestParts, Path}, http::{StatusCode, request::Parts}, response::{IntoResponse, Response}};
+use axum::{
+    Json,
+    extract::{FromRequestParts, Path},
+    http::{StatusCode, request::Parts},
+    response::{IntoResponse, Response},
+};
 use model::{Entity as _, Filter, Id, MessagePair, MfaLevel, Org, PublicKey, Query, TokenKind, User};
-use policy::{action::{ChangeMyself, Myself}, login::Factor};
+use policy::{
+    action::{ChangeMyself, Myself},
+    login::Factor,
+};
 use serde_json::{Value, json};
 
 use crate::{
     App,
     edit::Edit,
     fail::Fail,
-    guard::{Can, Caller, client_of},
+    guard::{Caller, Can, client_of},
     input::Input,
     listing::Listing,
     resource::Payload,
@@ -164,7 +172,10 @@ pub(crate) async fn add_key(can: Can<ChangeMyself>, body: Payload) -> Result<Res
         return Err(Fail::fields(input.problems));
     }
     if let Some(name) = name.filter(|n| !n.is_empty()) {
-        let added = users::keys_of(&edit, can.caller.who.user()).await?.into_iter().find(|k| Some(&k.fingerprint) == parsed.as_ref().map(keys::ParsedKey::fingerprint).as_ref());
+        let added = users::keys_of(&edit, can.caller.who.user())
+            .await?
+            .into_iter()
+            .find(|k| Some(&k.fingerprint) == parsed.as_ref().map(keys::ParsedKey::fingerprint).as_ref());
         if let Some(mut key) = added {
             key.name = name;
             edit.put(key, None);

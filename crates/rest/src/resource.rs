@@ -17,7 +17,7 @@ use crate::{
     App,
     edit::Edit,
     fail::{Fail, Problems},
-    guard::{Can, Caller, Resolve},
+    guard::{Caller, Can, Resolve},
     input::Input,
     listing::{Listing, Lists},
     route::{Api, op},
@@ -47,7 +47,11 @@ pub(crate) trait Resource: Entity + Resolve {
 
     /// Opens the change with the right it needs.
     fn edit(caller: &Caller, permission: &str) -> Result<Edit, Fail> {
-        if Self::KIND.is_global() { caller.global(permission).map(|scope| Edit::global(caller, scope)).ok_or_else(Fail::forbidden) } else { Edit::in_org(caller) }
+        if Self::KIND.is_global() {
+            caller.global(permission).map(|scope| Edit::global(caller, scope)).ok_or_else(Fail::forbidden)
+        } else {
+            Edit::in_org(caller)
+        }
     }
 
     /// Which rows a list starts from.

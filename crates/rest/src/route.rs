@@ -4,8 +4,15 @@
 
 use std::borrow::Cow;
 
-use api::{Field, schema::{Side, object_schema}};
-use axum::{Router, handler::Handler, routing::{MethodFilter, on}};
+use api::{
+    Field,
+    schema::{Side, object_schema},
+};
+use axum::{
+    Router,
+    handler::Handler,
+    routing::{MethodFilter, on},
+};
 use policy::Action;
 use serde_json::{Map, Value, json};
 
@@ -121,7 +128,14 @@ impl Api {
         T: Guarded + 'static,
     {
         let permission = Some(<T::Action as Action>::permission());
-        self.register.push(Registered { method: method.0, path: path.to_owned(), permission, own: <T::Action as Action>::OWN, mutates: <T::Action as Action>::MUTATES, op });
+        self.register.push(Registered {
+            method: method.0,
+            path: path.to_owned(),
+            permission,
+            own: <T::Action as Action>::OWN,
+            mutates: <T::Action as Action>::MUTATES,
+            op,
+        });
         self.router = self.router.route(path, on(method.1, handler));
         self
     }
@@ -213,7 +227,11 @@ fn operation(r: &Registered) -> Value {
     }
     let mut responses = json!({status: success});
     if r.op.body.is_some() {
-        set(&mut responses, "400", json!({"description": "fields that are wrong", "content": {"application/json": {"schema": {"$ref": "#/components/schemas/FieldErrors"}}}}));
+        set(
+            &mut responses,
+            "400",
+            json!({"description": "fields that are wrong", "content": {"application/json": {"schema": {"$ref": "#/components/schemas/FieldErrors"}}}}),
+        );
     }
     let mut out = json!({"summary": r.op.summary, "tags": [tag(&r.path)], "operationId": operation_id(r), "parameters": parameters(r)});
     match &r.permission {

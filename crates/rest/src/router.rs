@@ -1,6 +1,10 @@
 //! Every route, one line each.
 
-use axum::{Json, Router, extract::Request, response::{IntoResponse, Response}};
+use axum::{
+    Json, Router,
+    extract::Request,
+    response::{IntoResponse, Response},
+};
 use model::{Account, Asset, AssetPermission, Node, Org, Platform, Role, RoleBinding, User, UserGroup};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
@@ -15,7 +19,9 @@ use crate::{
 };
 
 macro_rules! path {
-    ($p:literal) => { concat!("/api/v1/", $p) };
+    ($p:literal) => {
+        concat!("/api/v1/", $p)
+    };
 }
 
 fn object(fields: &[&str]) -> Value {
@@ -71,27 +77,65 @@ fn people(api: Api) -> Api {
         .post(path!("users/users/{id}/mfa/reset/"), people::reset_mfa, op("Unbind somebody's authenticator").status(204))
         .post(path!("users/users/{id}/pubkey/reset/"), people::reset_keys, op("Remove somebody's public keys").status(204))
         .post(path!("users/users/{id}/remove/"), people::remove, op("End somebody's membership here").status(204))
-        .post(path!("users/users/invite/"), people::invite, op("Make existing people members").takes(json!({"type": "object", "properties": {"users": {"type": "array"}, "org_roles": {"type": "array"}}})).status(201))
-        .post(path!("users/users-groups-relations/"), people::add_to_groups, op("Add people to groups").takes(json!({"type": "array", "items": object(&["user", "usergroup"])})).status(201))
+        .post(
+            path!("users/users/invite/"),
+            people::invite,
+            op("Make existing people members")
+                .takes(json!({"type": "object", "properties": {"users": {"type": "array"}, "org_roles": {"type": "array"}}}))
+                .status(201),
+        )
+        .post(
+            path!("users/users-groups-relations/"),
+            people::add_to_groups,
+            op("Add people to groups").takes(json!({"type": "array", "items": object(&["user", "usergroup"])})).status(201),
+        )
         .delete(path!("users/users-groups-relations/"), people::remove_from_group, op("Remove a person from a group").status(204))
         .get(path!("users/profile/"), profile::read, op("Read one's own profile").shows(User::FIELDS))
         .patch(path!("users/profile/"), profile::change, op("Change one's own profile").takes(object(&["name", "email", "phone", "lang"])).shows(User::FIELDS))
         .put(path!("users/profile/password/"), profile::password, op("Change one's own password").takes(object(&["old_password", "new_password"])).status(204))
-        .post(path!("users/profile/otp/"), profile::enrol, op("Start binding an authenticator").takes(object(&["password"])).answers(object(&["secret", "uri"])))
-        .post(path!("users/profile/otp/confirm/"), profile::enrol_confirm, op("Bind the authenticator with its first code").takes(object(&["secret", "code"])).status(204))
+        .post(
+            path!("users/profile/otp/"),
+            profile::enrol,
+            op("Start binding an authenticator").takes(object(&["password"])).answers(object(&["secret", "uri"])),
+        )
+        .post(
+            path!("users/profile/otp/confirm/"),
+            profile::enrol_confirm,
+            op("Bind the authenticator with its first code").takes(object(&["secret", "code"])).status(204),
+        )
         .get(path!("authentication/ssh-key/"), profile::keys, op("List one's own public keys").answers(json!({"type": "array"})))
         .post(path!("authentication/ssh-key/"), profile::add_key, op("Add a public key").takes(object(&["name", "public_key"])).status(201))
         .get(path!("authentication/ssh-key/{id}/"), profile::key, op("Read one of one's own public keys"))
         .patch(path!("authentication/ssh-key/{id}/"), profile::change_key, op("Rename, switch off a public key").takes(object(&["name", "is_active"])))
         .delete(path!("authentication/ssh-key/{id}/"), profile::delete_key, op("Remove a public key").status(204))
-        .post(path!("authentication/private-token/"), profile::private_token, op("Issue a token for programs; shown once").answers(object(&["token", "keyword", "date_expired"])).status(201))
+        .post(
+            path!("authentication/private-token/"),
+            profile::private_token,
+            op("Issue a token for programs; shown once").answers(object(&["token", "keyword", "date_expired"])).status(201),
+        )
         .get(path!("authentication/session/"), auth::session, op("Who is signed in").answers(json!({"type": "object"})))
         .delete(path!("authentication/session/"), auth::close_session, op("Sign out").status(204))
         .delete(path!("authentication/auth/"), auth::close_session, op("End the token of this request").status(204))
-        .post(path!("common/resources/cache/"), selection::keep, op("Name a selection of ids for bulk calls").takes(json!({"type": "object", "properties": {"resources": {"type": "array", "items": {"type": "string"}}}})).status(201))
+        .post(
+            path!("common/resources/cache/"),
+            selection::keep,
+            op("Name a selection of ids for bulk calls")
+                .takes(json!({"type": "object", "properties": {"resources": {"type": "array", "items": {"type": "string"}}}}))
+                .status(201),
+        )
         .get(path!("settings/client/versions/"), settings::versions, op("Compatible API versions").answers(json!({"type": "array"})))
-        .post(path!("settings/node/rotate-key/"), operate::rotate_key, op("Make new keys and seal every stored secret again").takes(json!({"type": "object", "properties": {"master": {"type": "boolean"}, "data_key": {"type": "boolean"}}})).answers(json!({"type": "object"})))
-        .post(path!("settings/node/unlock/"), operate::unlock, op("End a lock-out of a name or an address").takes(object(&["username", "address"])).answers(json!({"type": "object"})))
+        .post(
+            path!("settings/node/rotate-key/"),
+            operate::rotate_key,
+            op("Make new keys and seal every stored secret again")
+                .takes(json!({"type": "object", "properties": {"master": {"type": "boolean"}, "data_key": {"type": "boolean"}}}))
+                .answers(json!({"type": "object"})),
+        )
+        .post(
+            path!("settings/node/unlock/"),
+            operate::unlock,
+            op("End a lock-out of a name or an address").takes(object(&["username", "address"])).answers(json!({"type": "object"})),
+        )
         .get(path!("settings/server-info/"), settings::server_info, op("Name and version").answers(json!({"type": "object"})))
 }
 
@@ -105,8 +149,16 @@ fn assets(api: Api) -> Api {
         .put(path!("assets/nodes/{id}/assets/replace/"), targets::move_assets, op("Move assets into a folder").takes(ids()).status(204))
         .get(path!("assets/assets/{id}/host-keys/"), targets::host_keys, op("List the known host keys of a target").answers(json!({"type": "array"})))
         .delete(path!("assets/assets/{id}/host-keys/"), targets::forget_host_keys, op("Forget the host keys of a target").status(204))
-        .get(path!("accounts/account-secrets/{id}/"), targets::reveal, op("Show a stored secret").answers(object(&["id", "name", "username", "secret", "passphrase"])))
-        .patch(path!("accounts/accounts/clear-secret/"), targets::clear_secrets, op("Remove stored secrets").takes(json!({"type": "object", "properties": {"account_ids": {"type": "array"}}})).status(204))
+        .get(
+            path!("accounts/account-secrets/{id}/"),
+            targets::reveal,
+            op("Show a stored secret").answers(object(&["id", "name", "username", "secret", "passphrase"])),
+        )
+        .patch(
+            path!("accounts/accounts/clear-secret/"),
+            targets::clear_secrets,
+            op("Remove stored secrets").takes(json!({"type": "object", "properties": {"account_ids": {"type": "array"}}})).status(204),
+        )
         .get(path!("perms/users/self/assets/"), targets::my_assets, op("List the targets one may reach").answers(json!({"type": "array"})))
         .get(path!("perms/users/self/assets/{asset}/"), targets::my_asset, op("One target with the accounts one may use").answers(json!({"type": "object"})))
         .get(path!("perms/users/{id}/assets/"), targets::assets_of, op("List the targets somebody may reach").answers(json!({"type": "array"})))

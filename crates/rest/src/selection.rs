@@ -3,14 +3,22 @@
 
 use std::{collections::HashMap, sync::LazyLock};
 
-use axum::{Json, http::StatusCode, response::{IntoResponse, Response}};
+use axum::{
+    Json,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
 use chrono::TimeDelta;
 use model::{Id, Time, User};
 use parking_lot::Mutex;
 use policy::action::Myself;
 use serde_json::{Value, json};
 
-use crate::{fail::Fail, guard::{Can, Caller}, resource::Payload};
+use crate::{
+    fail::Fail,
+    guard::{Caller, Can},
+    resource::Payload,
+};
 
 /// Most selections that are kept.
 const MAX: usize = 1_000;

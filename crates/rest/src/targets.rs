@@ -1,6 +1,11 @@
 //! Around assets: folders' children and trees, lists by category, secrets shown to people, who may reach what and why.
 
-use axum::{Json, extract::Path, http::StatusCode, response::{IntoResponse, Response}};
+use axum::{
+    Json,
+    extract::Path,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
 use model::{Account, Asset, Category, Filter, HostKey, Id, Node, NodeKey, Op, Query, User};
 use policy::action::{Create, Explain, ForgetHostKey, List, MyAssets, Read, Reveal, Update};
 use serde_json::{Value, json};
@@ -9,7 +14,7 @@ use store::{Change, GrantedAsset, LogBatch};
 use crate::{
     edit::Edit,
     fail::Fail,
-    guard::{Can, Caller, Resolve},
+    guard::{Caller, Can, Resolve},
     input::{Input, Named},
     listing::{Listing, Lists},
     resource::{Payload, Resource},
@@ -101,7 +106,12 @@ async fn folder_assets(can: Can<Update<Node>>, body: Payload, change: fn(&mut Ve
 
 /// `PUT /api/v1/assets/nodes/{id}/assets/add/`
 pub(crate) async fn add_assets(can: Can<Update<Node>>, body: Payload) -> Result<StatusCode, Fail> {
-    folder_assets(can, body, |all, id| if !all.contains(&id) { all.push(id) }).await
+    folder_assets(can, body, |all, id| {
+        if !all.contains(&id) {
+            all.push(id)
+        }
+    })
+    .await
 }
 
 /// `PUT /api/v1/assets/nodes/{id}/assets/remove/`
@@ -165,7 +175,11 @@ pub(crate) async fn reveal(can: Can<Reveal>) -> Result<Json<Value>, Fail> {
 pub(crate) async fn clear_secrets(can: Can<policy::action::UpdateMany<Account>>, body: Payload) -> Result<StatusCode, Fail> {
     let caller = &can.caller;
     let body = body.object()?;
-    let ids = body.get("account_ids").and_then(Value::as_array).filter(|a| a.len() <= 1000).ok_or_else(|| Fail::field("account_ids", model::MessagePair::new("api.not_list", "")))?;
+    let ids = body
+        .get("account_ids")
+        .and_then(Value::as_array)
+        .filter(|a| a.len() <= 1000)
+        .ok_or_else(|| Fail::field("account_ids", model::MessagePair::new("api.not_list", "")))?;
     let mut edit = Edit::in_org(caller)?;
     for id in ids {
         let id = id.as_str().unwrap_or_default();
@@ -185,7 +199,14 @@ pub(crate) async fn clear_secrets(can: Can<policy::action::UpdateMany<Account>>,
 }
 
 const MINE: Lists = Lists {
-    filters: &[("name", "name", Op::Eq), ("address", "address", Op::Eq), ("category", "category", Op::Eq), ("platform", "platform", Op::Eq), ("node", "node", Op::Eq), ("id", "id", Op::Eq)],
+    filters: &[
+        ("name", "name", Op::Eq),
+        ("address", "address", Op::Eq),
+        ("category", "category", Op::Eq),
+        ("platform", "platform", Op::Eq),
+        ("node", "node", Op::Eq),
+        ("id", "id", Op::Eq),
+    ],
     orders: &[("name", "name"), ("address", "address")],
 };
 

@@ -1,6 +1,9 @@
 //! Sessions, recordings and commands.
 
-use std::{io::Write, path::{Component, Path as FsPath, PathBuf}};
+use std::{
+    io::Write,
+    path::{Component, Path as FsPath, PathBuf},
+};
 
 use axum::{
     Json,
@@ -19,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     fail::Fail,
-    guard::{Can, Caller, Resolve},
+    guard::{Caller, Can, Resolve},
     labels::Labels,
     listing::{Listing, Lists},
     resource::Payload,
@@ -32,19 +35,41 @@ const RISKS: &[(&str, &str)] = &[("0", "Accept"), ("4", "Warning"), ("5", "Rejec
 
 pub(crate) const SESSIONS: Lists = Lists {
     filters: &[
-        ("id", "id", Op::Eq), ("user", "user", Op::Contains), ("user_id", "user_id", Op::Eq), ("asset", "asset", Op::Contains), ("asset_id", "asset_id", Op::Eq),
-        ("account", "account", Op::Contains), ("account_id", "account_id", Op::Eq), ("remote_addr", "remote_addr", Op::Eq), ("protocol", "protocol", Op::Eq),
-        ("login_from", "login_from", Op::Eq), ("type", "kind", Op::Eq), ("is_finished", "is_finished", Op::Eq), ("is_success", "is_success", Op::Eq),
-        ("end_reason", "end_reason", Op::Eq), ("connection_id", "connection_id", Op::Eq), ("date_from", "date_start", Op::Ge), ("date_to", "date_start", Op::Lt),
+        ("id", "id", Op::Eq),
+        ("user", "user", Op::Contains),
+        ("user_id", "user_id", Op::Eq),
+        ("asset", "asset", Op::Contains),
+        ("asset_id", "asset_id", Op::Eq),
+        ("account", "account", Op::Contains),
+        ("account_id", "account_id", Op::Eq),
+        ("remote_addr", "remote_addr", Op::Eq),
+        ("protocol", "protocol", Op::Eq),
+        ("login_from", "login_from", Op::Eq),
+        ("type", "kind", Op::Eq),
+        ("is_finished", "is_finished", Op::Eq),
+        ("is_success", "is_success", Op::Eq),
+        ("end_reason", "end_reason", Op::Eq),
+        ("connection_id", "connection_id", Op::Eq),
+        ("date_from", "date_start", Op::Ge),
+        ("date_to", "date_start", Op::Lt),
     ],
     orders: &[("date_start", "date_start"), ("date_end", "date_end"), ("user", "user"), ("asset", "asset"), ("protocol", "protocol")],
 };
 
 pub(crate) const COMMANDS: Lists = Lists {
     filters: &[
-        ("id", "id", Op::Eq), ("user", "user", Op::Contains), ("asset", "asset", Op::Contains), ("account", "account", Op::Contains), ("session", "session", Op::Eq),
-        ("session_id", "session", Op::Eq), ("user_id", "user_id", Op::Eq), ("asset_id", "asset_id", Op::Eq), ("risk_level", "risk_level", Op::Eq),
-        ("input", "input", Op::Contains), ("date_from", "timestamp", Op::Ge), ("date_to", "timestamp", Op::Lt),
+        ("id", "id", Op::Eq),
+        ("user", "user", Op::Contains),
+        ("asset", "asset", Op::Contains),
+        ("account", "account", Op::Contains),
+        ("session", "session", Op::Eq),
+        ("session_id", "session", Op::Eq),
+        ("user_id", "user_id", Op::Eq),
+        ("asset_id", "asset_id", Op::Eq),
+        ("risk_level", "risk_level", Op::Eq),
+        ("input", "input", Op::Contains),
+        ("date_from", "timestamp", Op::Ge),
+        ("date_to", "timestamp", Op::Lt),
     ],
     orders: &[("timestamp", "timestamp"), ("user", "user"), ("asset", "asset"), ("risk_level", "risk_level")],
 };

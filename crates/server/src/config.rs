@@ -183,19 +183,7 @@ pub fn load(file: Option<&Path>, data: Option<&Path>, env: Env<'_>) -> Result<(C
         max_sessions: usize::try_from(number("session", "max_sessions", 1..=1_000_000, &mut problems)).unwrap_or(20_000),
     };
     let drain = Duration::from_secs(number("session", "drain_seconds", 0..=86_400, &mut problems));
-    let config = Config {
-        data_dir,
-        database_url,
-        web_listen,
-        web_tls,
-        ssh_listen,
-        log: get("log", "level"),
-        log_json,
-        trusted_proxies,
-        session,
-        drain,
-        mfa,
-    };
+    let config = Config { data_dir, database_url, web_listen, web_tls, ssh_listen, log: get("log", "level"), log_json, trusted_proxies, session, drain, mfa };
     if !problems.is_empty() {
         return Err(problems.join("\n"));
     }

@@ -5,7 +5,10 @@ use std::{net::IpAddr, time::Duration};
 
 use async_trait::async_trait;
 use model::{Asset, EndReason, Fault, Id, LoginFrom, LoginType, MessagePair, Page, SessionKind, SessionRow};
-use policy::{Connect, Granted, Identity, login::{Factor, Step}};
+use policy::{
+    Connect, Granted, Identity,
+    login::{Factor, Step},
+};
 use vault::Secret;
 
 /// Who knocks.

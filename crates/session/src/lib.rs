@@ -29,12 +29,13 @@ use tokio::sync::mpsc;
 pub use bus::{Bus, Command, LocalBus, News, Received, Subscription};
 pub use commit::Committer;
 pub use control::{
-    AccountAsk, AccountChoice, Ask, ControlPlane, End, HostKeyVerdict, Limits, Login, LoginStart, Opening, SeenHostKey, Target, TargetQuery, TargetSecret, Totals,
+    AccountAsk, AccountChoice, Ask, ControlPlane, End, HostKeyVerdict, Limits, Login, LoginStart, Opening, SeenHostKey, Target, TargetQuery, TargetSecret,
+    Totals,
 };
 pub use registry::Registry;
-pub use vault::Secret;
 pub use supervise::{Live, Notice, RelayEnd};
 pub use tap::{RecorderGone, Stream, Tap};
+pub use vault::Secret;
 
 /// Makes the link to a target for one grant.
 #[async_trait]

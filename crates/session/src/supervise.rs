@@ -73,7 +73,11 @@ async fn withdrawal(watch: &mut Option<tokio::sync::watch::Receiver<Option<Withd
 }
 
 /// Ready when the session must not even connect any more.
-pub(crate) async fn interrupted(mut watch: Option<tokio::sync::watch::Receiver<Option<Withdrawal>>>, drain: &CancellationToken, mailbox: &mut mpsc::Receiver<Command>) -> MessagePair {
+pub(crate) async fn interrupted(
+    mut watch: Option<tokio::sync::watch::Receiver<Option<Withdrawal>>>,
+    drain: &CancellationToken,
+    mailbox: &mut mpsc::Receiver<Command>,
+) -> MessagePair {
     loop {
         tokio::select! {
             why = withdrawal(&mut watch) => return withdrawn(why),
@@ -259,4 +263,3 @@ async fn recorder_failed(failed: &mut tokio::sync::watch::Receiver<bool>) {
         pending::<()>().await;
     }
 }
-

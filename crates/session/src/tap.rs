@@ -52,7 +52,13 @@ pub(crate) struct Counters {
 
 impl Counters {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { bytes_in: AtomicU64::new(0), bytes_out: AtomicU64::new(0), commands: AtomicU64::new(0), last_input: AtomicU64::new(0), start: Instant::now() })
+        Arc::new(Self {
+            bytes_in: AtomicU64::new(0),
+            bytes_out: AtomicU64::new(0),
+            commands: AtomicU64::new(0),
+            last_input: AtomicU64::new(0),
+            start: Instant::now(),
+        })
     }
     fn at(&self) -> u64 {
         u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX)

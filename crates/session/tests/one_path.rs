@@ -8,7 +8,8 @@ use bytes::Bytes;
 use model::{Account, Asset, AssetPermission, EndReason, Filter, Id, LoginFrom, Org, Query, SessionKind, SessionRow, SessionState, SystemClock, User};
 use policy::{Authority, Connect, Granted, Identity};
 use session::{
-    AccountAsk, Ask, Bus, Command, Committer, ConnectError, Connector, ControlPlane, End, LocalBus, Login, LoginStart, News, Notice, Opening, Registry, RelayEnd, Session, Stream,
+    AccountAsk, Ask, Bus, Command, Committer, ConnectError, Connector, ControlPlane, End, LocalBus, Login, LoginStart, News, Notice, Opening, Registry,
+    RelayEnd, Session, Stream,
     local::{LocalControl, LoginDoor, Parts, Settings},
 };
 use store::{Store, UnitOfWork};

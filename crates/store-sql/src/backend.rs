@@ -4,8 +4,8 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use model::{
-    Account, AccountSecret, Asset, AuditEntry, ChainHead, Checkpoint, HostKey, Id, Kind, Org, Page, PublicKey, Query, Record, Role, Sealed, SessionRow, Time, Token,
-    TokenKind, User, UserSecrets,
+    Account, AccountSecret, Asset, AuditEntry, ChainHead, Checkpoint, HostKey, Id, Kind, Org, Page, PublicKey, Query, Record, Role, Sealed, SessionRow, Time,
+    Token, TokenKind, User, UserSecrets,
 };
 use policy::OrgFilter;
 use serde_json::Value;

@@ -64,9 +64,21 @@ async fn administrator(link: &mut Link, now: Time) -> Result<()> {
     let mut meta = Meta::new("System", now);
     meta.revision = 1;
     let user = User {
-        id: User::ADMIN, username: "admin".into(), name: "Administrator".into(), email: String::new(), phone: String::new(), source: model::UserSource::Local,
-        is_active: true, date_expired: None, mfa_level: model::MfaLevel::Off, need_update_password: false, is_service_account: false, lang: String::new(),
-        last_login: None, comment: String::new(), meta: meta.clone(),
+        id: User::ADMIN,
+        username: "admin".into(),
+        name: "Administrator".into(),
+        email: String::new(),
+        phone: String::new(),
+        source: model::UserSource::Local,
+        is_active: true,
+        date_expired: None,
+        mfa_level: model::MfaLevel::Off,
+        need_update_password: false,
+        is_service_account: false,
+        lang: String::new(),
+        last_login: None,
+        comment: String::new(),
+        meta: meta.clone(),
     };
     insert_row(link, &user).await?;
     link.insert_many("user_secrets", "user_id,password_history,otp_last_step", vec![args![user.id, "[]", 0_i64]]).await?;

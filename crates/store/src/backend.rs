@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use model::{
-    Account, AccountSecret, Asset, AssetPermission, AuditEntry, AuditEvent, ChainHead, Checkpoint, Command, HostKey, Id, Kind, LoginLog, NodeKey, Org,
-    Page, Platform, PublicKey, Query, Record, Role, Sealed, SessionRow, Time, Token, TokenKind, User, UserGroup, UserSecrets,
+    Account, AccountSecret, Asset, AssetPermission, AuditEntry, AuditEvent, ChainHead, Checkpoint, Command, HostKey, Id, Kind, LoginLog, NodeKey, Org, Page,
+    Platform, PublicKey, Query, Record, Role, Sealed, SessionRow, Time, Token, TokenKind, User, UserGroup, UserSecrets,
 };
 use policy::{Facts, OrgFilter};
 use serde_json::Value;

@@ -84,7 +84,9 @@ impl Postgres {
         keeper.args(["-p", &self.port.to_string(), "-h", "127.0.0.1", "-k", "", "-c", "fsync=off", "-c", "max_connections=50"]);
         self.server = Some(keeper.stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log).spawn().context("cannot start PostgreSQL")?);
         let deadline = Instant::now() + Duration::from_secs(30);
-        let ready = |bin: &Path, port: u16| Command::new(bin.join("pg_isready")).args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()]).status().is_ok_and(|s| s.success());
+        let ready = |bin: &Path, port: u16| {
+            Command::new(bin.join("pg_isready")).args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()]).status().is_ok_and(|s| s.success())
+        };
         while !ready(&self.bin, self.port) {
             if Instant::now() > deadline {
                 let log = std::fs::read_to_string(self.log()).unwrap_or_default();

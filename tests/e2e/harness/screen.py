@@ -45,7 +45,7 @@ class Screen:
 
     def shows(self, wanted):
         """Whether some text is on the screen; a blank after a prompt counts."""
-        return wanted in "\n".join(self.screen.display)
+        return wanted in "\n".join(self.screen.display) or wanted in self.text()
 
     def wait_for(self, wanted, seconds=20):
         """Until `wanted` is on the screen."""

@@ -38,7 +38,12 @@ pub struct Document {
 // The spec may hold secrets, so it is not printed.
 impl std::fmt::Debug for Document {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Document").field("file", &self.file).field("line", &self.line).field("kind", &self.kind).field("metadata", &self.metadata).finish_non_exhaustive()
+        f.debug_struct("Document")
+            .field("file", &self.file)
+            .field("line", &self.line)
+            .field("kind", &self.kind)
+            .field("metadata", &self.metadata)
+            .finish_non_exhaustive()
     }
 }
 
@@ -214,7 +219,14 @@ where
     if metadata.as_ref().is_none_or(|m: &Metadata| m.name.is_empty()) {
         report.say(lines.get("metadata").copied().unwrap_or(line), "metadata.name", "api.required", &[]);
     }
-    (report.problems.len() == before).then(|| Document { file: report.file.to_owned(), line, kind: kind.unwrap_or_default(), metadata: metadata.unwrap_or(Metadata { name: String::new(), org: String::new() }), spec, lines })
+    (report.problems.len() == before).then(|| Document {
+        file: report.file.to_owned(),
+        line,
+        kind: kind.unwrap_or_default(),
+        metadata: metadata.unwrap_or(Metadata { name: String::new(), org: String::new() }),
+        spec,
+        lines,
+    })
 }
 
 fn read_metadata(entries: Vec<(String, u32, Node)>, lines: &mut BTreeMap<String, u32>, report: &mut Report<'_>) -> Metadata {

@@ -42,7 +42,8 @@ fn json_is_read_like_yaml() {
 
 #[test]
 fn every_problem_names_file_line_and_field() {
-    let problems = read("metadata: {name: x}\n---\nkind: User\nmetadata: {nam: y}\n---\nkind: User\nmetadata: {name: z}\nspec:\n  password: {env: NOPE}\n").unwrap_err();
+    let problems =
+        read("metadata: {name: x}\n---\nkind: User\nmetadata: {nam: y}\n---\nkind: User\nmetadata: {name: z}\nspec:\n  password: {env: NOPE}\n").unwrap_err();
 
     let found: Vec<(u32, &str)> = problems.iter().map(|p| (p.line, p.field.as_str())).collect();
     assert_eq!(found, [(1, "kind"), (4, "metadata.nam"), (4, "metadata.name"), (9, "spec.password")]);

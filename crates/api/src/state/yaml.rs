@@ -64,7 +64,12 @@ pub(super) fn scalar(text: String, plain: bool) -> Value {
         if let Ok(n) = text.trim_start_matches('+').parse::<i64>() {
             return Value::Number(n.into());
         }
-        if let Some(n) = text.parse::<f64>().ok().filter(|_| digits.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'-' | b'+'))).and_then(Number::from_f64) {
+        if let Some(n) = text
+            .parse::<f64>()
+            .ok()
+            .filter(|_| digits.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'-' | b'+')))
+            .and_then(Number::from_f64)
+        {
             return Value::Number(n);
         }
     }

@@ -107,7 +107,11 @@ impl Opened {
         Ok(wrong)
     }
     /// Reads a file of JSON lines; `None` for a line that is none.
-    fn lines<T: serde::de::DeserializeOwned>(&mut self, name: &str, mut each: impl FnMut(&mut Self, Option<T>) -> Result<bool, BundleError>) -> Result<(), BundleError> {
+    fn lines<T: serde::de::DeserializeOwned>(
+        &mut self,
+        name: &str,
+        mut each: impl FnMut(&mut Self, Option<T>) -> Result<bool, BundleError>,
+    ) -> Result<(), BundleError> {
         let Some(place) = self.places.get(name).copied() else { return Ok(()) };
         // Its own handle: `each` reads elsewhere in the file.
         let mut at = place.0;

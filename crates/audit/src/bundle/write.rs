@@ -39,7 +39,11 @@ pub struct Export<'a> {
 /// See [`BundleError`]. A recording that is missing is left out, which verification will say.
 pub async fn write(export: &Export<'_>, out: File) -> Result<Manifest, BundleError> {
     let node = export.store.node(export.authority);
-    let mut parts = Parts { dir: export.scratch.to_owned(), manifest: Manifest { format: FORMAT.into(), created: export.now, keys: export.keys.to_vec(), chains: Vec::new(), files: BTreeMap::new() }, sources: Vec::new() };
+    let mut parts = Parts {
+        dir: export.scratch.to_owned(),
+        manifest: Manifest { format: FORMAT.into(), created: export.now, keys: export.keys.to_vec(), chains: Vec::new(), files: BTreeMap::new() },
+        sources: Vec::new(),
+    };
     let wanted: Option<HashSet<_>> = export.sessions.map(|s| s.iter().map(|id| id.uuid()).collect());
     let rows = rows(export).await?;
     for id in node.chain_nodes().await? {
@@ -99,7 +103,12 @@ async fn rows(export: &Export<'_>) -> Result<Vec<SessionRow>, BundleError> {
 }
 
 /// The part of a chain to export: the state before it, and its last entry.
-async fn range(export: &Export<'_>, id: &str, checkpoints: &[Checkpoint], wanted: Option<&HashSet<uuid::Uuid>>) -> Result<Option<(ChainHead, i64)>, BundleError> {
+async fn range(
+    export: &Export<'_>,
+    id: &str,
+    checkpoints: &[Checkpoint],
+    wanted: Option<&HashSet<uuid::Uuid>>,
+) -> Result<Option<(ChainHead, i64)>, BundleError> {
     let node = export.store.node(export.authority);
     let Some(wanted) = wanted else { return Ok(Some((ChainHead::empty(id), node.chain_head(id).await?.seq))) };
     let (mut first, mut last, mut at) = (None, 0, 0);

@@ -156,7 +156,13 @@ impl ChainVerifier {
 ///
 /// # Errors
 /// The first place that is wrong.
-pub fn verify_chain(node: &str, entries: impl IntoIterator<Item = AuditEntry>, checkpoints: &[Checkpoint], head: Option<&ChainHead>, keys: &[String]) -> Result<ChainSummary, Broken> {
+pub fn verify_chain(
+    node: &str,
+    entries: impl IntoIterator<Item = AuditEntry>,
+    checkpoints: &[Checkpoint],
+    head: Option<&ChainHead>,
+    keys: &[String],
+) -> Result<ChainSummary, Broken> {
     check_checkpoints(node, checkpoints, keys)?;
     let mut chain = ChainVerifier::new(node, checkpoints, head);
     let mut entries = entries.into_iter();

@@ -71,7 +71,8 @@ impl Links {
         for session in &self.recordings_removed {
             self.missing.remove(session);
         }
-        let mut left: Vec<_> = self.missing.values().filter_map(|l| l.recording.as_ref().map(|(path, _)| l.broken(Tamper::RecordingMissing { path: path.clone() }))).collect();
+        let mut left: Vec<_> =
+            self.missing.values().filter_map(|l| l.recording.as_ref().map(|(path, _)| l.broken(Tamper::RecordingMissing { path: path.clone() }))).collect();
         left.sort_by(|a, b| (&a.node, a.seq).cmp(&(&b.node, b.seq)));
         left
     }

@@ -153,7 +153,9 @@ impl Run<'_> {
         kept.sort_by_key(|c| (c.head.seq, c.at));
         let head = db.chain_head(node).await?;
         let filed: Vec<Checkpoint> = self.file.iter().filter(|c| c.head.node_id == node).cloned().collect();
-        if let Err(broken) = check_checkpoints(node, &kept, self.keys).and_then(|()| check_checkpoints(node, &filed, self.keys)).and_then(|()| self.compare(node, &kept, &filed)) {
+        if let Err(broken) =
+            check_checkpoints(node, &kept, self.keys).and_then(|()| check_checkpoints(node, &filed, self.keys)).and_then(|()| self.compare(node, &kept, &filed))
+        {
             return Ok(Err(broken));
         }
         let mut all = kept.clone();

@@ -11,7 +11,15 @@ async fn exported(node: &Node, sessions: Option<&[model::Id<model::SessionRow>]>
     let path = node.dir.path().join("evidence.tar");
     let keys = node.keys();
     let recordings = node.recordings();
-    let export = bundle::Export { store: &node.store, authority: authority(), recordings: &recordings, sessions, keys: &keys, now: fixtures::at(100), scratch: node.dir.path() };
+    let export = bundle::Export {
+        store: &node.store,
+        authority: authority(),
+        recordings: &recordings,
+        sessions,
+        keys: &keys,
+        now: fixtures::at(100),
+        scratch: node.dir.path(),
+    };
     bundle::write(&export, File::create(&path).unwrap()).await.unwrap();
     path
 }
@@ -61,7 +69,15 @@ async fn a_session_that_is_not_signed_yet_is_not_exported() {
     let (node, _) = node().await;
     let row = node.session("late").await;
     let recordings = node.recordings();
-    let export = bundle::Export { store: &node.store, authority: authority(), recordings: &recordings, sessions: Some(&[row.id]), keys: &[], now: fixtures::at(1), scratch: node.dir.path() };
+    let export = bundle::Export {
+        store: &node.store,
+        authority: authority(),
+        recordings: &recordings,
+        sessions: Some(&[row.id]),
+        keys: &[],
+        now: fixtures::at(1),
+        scratch: node.dir.path(),
+    };
     let out = File::create(node.dir.path().join("x.tar")).unwrap();
     assert!(matches!(bundle::write(&export, out).await, Err(bundle::BundleError::Unsigned(_))));
 }
@@ -93,7 +109,8 @@ async fn every_flipped_byte_that_matters_is_found() {
 fn content_ranges(path: &PathBuf) -> Vec<(usize, usize)> {
     let mut archive = tar::Archive::new(File::open(path).unwrap());
     let entries = archive.entries_with_seek().unwrap().map(Result::unwrap);
-    let ranges = entries.filter(|e| &*e.path_bytes() != b"manifest.json").map(|e| (e.raw_file_position() as usize, (e.raw_file_position() + e.size()) as usize));
+    let ranges =
+        entries.filter(|e| &*e.path_bytes() != b"manifest.json").map(|e| (e.raw_file_position() as usize, (e.raw_file_position() + e.size()) as usize));
     ranges.collect()
 }
 

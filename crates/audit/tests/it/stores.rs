@@ -88,7 +88,11 @@ async fn a_dropped_audit_row_is_named() {
 #[tokio::test]
 async fn two_swapped_audit_rows_are_named() {
     let (mut node, _) = lived_in().await;
-    let swap = ["UPDATE audit_entries SET seq = 100 WHERE seq = 2", "UPDATE audit_entries SET seq = 2 WHERE seq = 5", "UPDATE audit_entries SET seq = 5 WHERE seq = 100"];
+    let swap = [
+        "UPDATE audit_entries SET seq = 100 WHERE seq = 2",
+        "UPDATE audit_entries SET seq = 2 WHERE seq = 5",
+        "UPDATE audit_entries SET seq = 5 WHERE seq = 100",
+    ];
     node.behind_its_back(&swap).await;
     assert_eq!(found(&node).await, (2, Tamper::Reordered { found: 5 }));
 }

@@ -10,8 +10,8 @@ use russh::{
     client::{AuthResult, KeyboardInteractiveAuthResponse as Answer},
     keys::{HashAlg, PrivateKeyWithHashAlg, decode_secret_key},
 };
-use session::{ConnectError, ControlPlane, TargetSecret};
 use session::Secret;
+use session::{ConnectError, ControlPlane, TargetSecret};
 use zeroize::Zeroizing;
 
 use super::{Dialing, Transport, failed};
@@ -137,7 +137,9 @@ async fn with_key(transport: &mut Transport, user: &str, key: Secret<String>, pa
     };
     match patiently(handle.authenticate_publickey(user, PrivateKeyWithHashAlg::new(key, hash))).await? {
         AuthResult::Success => Ok(true),
-        AuthResult::Failure { remaining_methods, .. } if remaining_methods.is_empty() && handle.is_closed() => Err(Broken::Connection("closed during the login".into())),
+        AuthResult::Failure { remaining_methods, .. } if remaining_methods.is_empty() && handle.is_closed() => {
+            Err(Broken::Connection("closed during the login".into()))
+        }
         AuthResult::Failure { .. } => Ok(false),
     }
 }

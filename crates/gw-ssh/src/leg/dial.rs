@@ -143,7 +143,10 @@ impl Dialing {
     pub fn start(on: &ConnectTarget) -> Result<Self, ConnectError> {
         let port = on.asset.protocols.iter().find(|p| p.name == on.protocol).map(|p| p.port);
         let Some(port) = port else {
-            return Err(ConnectError { message: failed("access.protocol", on, "no such protocol").message.with("protocol", on.protocol.clone()), fault: Fault::Rampart });
+            return Err(ConnectError {
+                message: failed("access.protocol", on, "no such protocol").message.with("protocol", on.protocol.clone()),
+                fault: Fault::Rampart,
+            });
         };
         let host = on.asset.address.trim().trim_start_matches('[').trim_end_matches(']').to_owned();
         let (ask, questions) = mpsc::channel(1);

@@ -64,10 +64,8 @@ impl Connector for TargetConnector {
 
 /// A failure on the target's side, in words.
 fn failed(code: &'static str, on: &ConnectTarget, detail: impl Into<String>) -> ConnectError {
-    let message = MessagePair::new(code, detail)
-        .with("asset", on.asset.name.clone())
-        .with("account", on.account.display())
-        .with("address", on.asset.address.clone());
+    let message =
+        MessagePair::new(code, detail).with("asset", on.asset.name.clone()).with("account", on.account.display()).with("address", on.asset.address.clone());
     ConnectError { message, fault: Fault::Target }
 }
 

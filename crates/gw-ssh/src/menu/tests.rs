@@ -128,7 +128,11 @@ Opt>";
 
 #[test]
 fn wide_names_are_right_at_80_by_24_in_chinese() {
-    let all = vec![target(1, "数据库主节点服务器", "生产环境,请勿随意重启"), target(2, "web\u{202e}1\u{1b}[2J", ""), target(3, "一个名字非常非常非常非常非常非常非常长的资产", "备注也很长很长很长很长很长很长很长很长很长很长")];
+    let all = vec![
+        target(1, "数据库主节点服务器", "生产环境,请勿随意重启"),
+        target(2, "web\u{202e}1\u{1b}[2J", ""),
+        target(3, "一个名字非常非常非常非常非常非常非常长的资产", "备注也很长很长很长很长很长很长很长很长很长很长"),
+    ];
     let mut w = World::new(all, Lang::ZhCn, (80, 24));
 
     let raw = w.type_in("p\r");
@@ -160,7 +164,11 @@ Opt>";
 fn every_screen_fits_every_width_from_40() {
     for lang in Lang::ALL {
         for columns in 40..=140 {
-            let mut w = World::new(vec![target(1, "数据库主节点服务器", "长".repeat(60).as_str()), target(2, "a-rather-long-name-for-a-server.example.org", "x")], lang, (columns, 24));
+            let mut w = World::new(
+                vec![target(1, "数据库主节点服务器", "长".repeat(60).as_str()), target(2, "a-rather-long-name-for-a-server.example.org", "x")],
+                lang,
+                (columns, 24),
+            );
             let mut screen = w.settle();
             for line in ["p\r", "g\r", "?\r", "s\r", "b\r", "nothing like it\r"] {
                 screen += &w.type_in(line);

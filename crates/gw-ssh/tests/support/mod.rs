@@ -123,7 +123,14 @@ impl Sshd {
              MaxStartups 1000\nMaxSessions 100\nAcceptEnv LANG LC_* COLORTERM\nSubsystem sftp internal-sftp\nUseDNS no\nPrintMotd no\nPrintLastLog no\n"
         );
         std::fs::write(dir.join("sshd_config"), config).unwrap();
-        let child = Command::new("/usr/sbin/sshd").args(["-D", "-e", "-f"]).arg(dir.join("sshd_config")).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let child = Command::new("/usr/sbin/sshd")
+            .args(["-D", "-e", "-f"])
+            .arg(dir.join("sshd_config"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         for _ in 0..100 {
             if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
                 break;

@@ -43,7 +43,7 @@ pub fn asciicast(recording: &mut Recording, options: AsciicastOptions, out: &mut
     writeln!(out, "{}", Value::Object(first))?;
 
     // Without a terminal nothing turned line feeds into new lines; a player's terminal has to be told.
-        let shown = |text: String| if no_terminal { text.replace('\n', "\r\n") } else { text };
+    let shown = |text: String| if no_terminal { text.replace('\n', "\r\n") } else { text };
     let (mut output, mut errors, mut input) = (Utf8Stream::default(), Utf8Stream::default(), Utf8Stream::default());
     let mut last = 0;
     while let Some((at, event)) = recording.next_event()? {

@@ -32,7 +32,10 @@ pub use recorder::Recorder;
 pub(crate) use writer::FileState;
 use writer::{Job, Shared};
 
-use crate::{Header, RecordError, Signer, frame::{FILE_MAGIC, SegmentKind}};
+use crate::{
+    Header, RecordError, Signer,
+    frame::{FILE_MAGIC, SegmentKind},
+};
 
 /// How a spool works.
 #[derive(Clone)]

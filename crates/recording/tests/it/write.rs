@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use recording::{Event, RecordError, Recording, State, recover, verify, verify_with, Expect};
+use recording::{Event, Expect, RecordError, Recording, State, recover, verify, verify_with};
 
 use crate::support::*;
 

@@ -9,7 +9,10 @@ use policy::{Action, EveryOrg, GlobalScope, Granted, Identity, Memberships, OrgS
 use store::Reader;
 
 use super::{client::LocalAdmin, client_of, org};
-use crate::{App, credential, fail::{Fail, language}};
+use crate::{
+    App, credential,
+    fail::{Fail, language},
+};
 
 /// Where a request acts.
 #[derive(Debug, Clone, Copy)]

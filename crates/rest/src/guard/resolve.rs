@@ -2,9 +2,7 @@
 
 use std::future::Future;
 
-use model::{
-    Account, Asset, AssetPermission, Entity, Filter, Id, Node, Org, Platform, PublicKey, Query, Role, RoleBinding, SessionRow, User, UserGroup,
-};
+use model::{Account, Asset, AssetPermission, Entity, Filter, Id, Node, Org, Platform, PublicKey, Query, Role, RoleBinding, SessionRow, User, UserGroup};
 
 use super::Caller;
 use crate::fail::Fail;

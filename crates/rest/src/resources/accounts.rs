@@ -7,10 +7,17 @@ use serde_json::{Value, json};
 use vault::Secret;
 
 use super::{
-    COMMENT, CREATED_BY, DATE_CREATED, DATE_UPDATED, F_COMMENT, F_ID, F_NAME, F_NAME_LIKE, ID, NAME, ORG_ID, ORG_NAME, UPDATED_BY, assets, base, choice, chosen_id,
-    from_word, opt_time, org_labels, related_one, word,
+    COMMENT, CREATED_BY, DATE_CREATED, DATE_UPDATED, F_COMMENT, F_ID, F_NAME, F_NAME_LIKE, ID, NAME, ORG_ID, ORG_NAME, UPDATED_BY, assets, base, choice,
+    chosen_id, from_word, opt_time, org_labels, related_one, word,
 };
-use crate::{edit::Edit, fail::Fail, guard::Caller, input::{Input, Named}, listing::Lists, resource::Resource};
+use crate::{
+    edit::Edit,
+    fail::Fail,
+    guard::Caller,
+    input::{Input, Named},
+    listing::Lists,
+    resource::Resource,
+};
 
 pub(crate) const SECRET_TYPES: &[(&str, &str)] =
     &[("password", "Password"), ("ssh_key", "SSH key"), ("access_key", "Access key"), ("token", "Token"), ("api_key", "API key")];
@@ -27,8 +34,7 @@ const F_RESET: Field = Field::new("secret_reset", Type::Bool, "rotation may chan
 const F_SU_FROM: Field = Field::new("su_from", Type::Ref, "log in as that account of the asset first");
 
 /// Fields of an account given with its asset.
-pub(crate) const INLINE: &[Field] =
-    &[F_ACCOUNT_NAME, F_USERNAME, F_SECRET_TYPE, F_SECRET, F_PASSPHRASE, F_PRIVILEGED, F_ACTIVE, F_RESET, F_SU_FROM, F_COMMENT];
+pub(crate) const INLINE: &[Field] = &[F_ACCOUNT_NAME, F_USERNAME, F_SECRET_TYPE, F_SECRET, F_PASSPHRASE, F_PRIVILEGED, F_ACTIVE, F_RESET, F_SU_FROM, F_COMMENT];
 
 /// Names of [`INLINE`].
 pub(crate) fn declared_fields() -> Vec<&'static str> {
@@ -40,9 +46,16 @@ impl Resource for Account {
     const FIELDS: &'static [Field] = &[
         ID,
         Field::new("asset", Type::Ref, "where it logs in; fixed at creation").required(),
-        F_ACCOUNT_NAME, F_USERNAME, F_SECRET_TYPE, F_SECRET, F_PASSPHRASE,
+        F_ACCOUNT_NAME,
+        F_USERNAME,
+        F_SECRET_TYPE,
+        F_SECRET,
+        F_PASSPHRASE,
         Field::new("has_secret", Type::Bool, "").shown(),
-        F_PRIVILEGED, F_ACTIVE, F_RESET, F_SU_FROM,
+        F_PRIVILEGED,
+        F_ACTIVE,
+        F_RESET,
+        F_SU_FROM,
         Field::new("source", Type::Choice(SOURCES), "").shown(),
         Field::new("source_id", Type::Id, "").shown(),
         Field::new("version", Type::Int, "grows with each change of the secret").shown(),
@@ -50,13 +63,31 @@ impl Resource for Account {
         Field::new("date_verified", Type::Time, "").shown(),
         Field::new("date_change_secret", Type::Time, "").shown(),
         Field::new("labels", Type::Texts, "").shown(),
-        F_COMMENT, ORG_ID, ORG_NAME, CREATED_BY, UPDATED_BY, DATE_CREATED, DATE_UPDATED,
+        F_COMMENT,
+        ORG_ID,
+        ORG_NAME,
+        CREATED_BY,
+        UPDATED_BY,
+        DATE_CREATED,
+        DATE_UPDATED,
     ];
     const LISTS: Lists = Lists {
         filters: &[
-            F_ID, F_NAME, F_NAME_LIKE, ("username", "username", Op::Eq), ("asset", "asset", Op::Eq), ("asset_id", "asset", Op::Eq), ("asset_name", "asset_name", Op::Eq),
-            ("address", "address", Op::Eq), ("secret_type", "secret_type", Op::Eq), ("has_secret", "has_secret", Op::Eq), ("privileged", "privileged", Op::Eq),
-            ("is_active", "is_active", Op::Eq), ("node_id", "node", Op::Eq), ("platform", "platform", Op::Eq), ("category", "category", Op::Eq),
+            F_ID,
+            F_NAME,
+            F_NAME_LIKE,
+            ("username", "username", Op::Eq),
+            ("asset", "asset", Op::Eq),
+            ("asset_id", "asset", Op::Eq),
+            ("asset_name", "asset_name", Op::Eq),
+            ("address", "address", Op::Eq),
+            ("secret_type", "secret_type", Op::Eq),
+            ("has_secret", "has_secret", Op::Eq),
+            ("privileged", "privileged", Op::Eq),
+            ("is_active", "is_active", Op::Eq),
+            ("node_id", "node", Op::Eq),
+            ("platform", "platform", Op::Eq),
+            ("category", "category", Op::Eq),
             ("connectivity", "connectivity", Op::Eq),
         ],
         orders: &[("name", "name"), ("username", "username"), ("date_created", "date_created"), ("date_updated", "date_updated")],
@@ -120,7 +151,14 @@ impl Resource for Account {
 
 /// Drafts an account of an asset. With `declared` an existing account of the same name, or of the same user name and
 /// secret type, is changed instead of refused.
-pub(crate) async fn write_on(edit: &mut Edit, org: Id<Org>, input: &mut Input<'_>, asset: &Asset, old: Option<Account>, declared: bool) -> Result<Option<Id<Account>>, Fail> {
+pub(crate) async fn write_on(
+    edit: &mut Edit,
+    org: Id<Org>,
+    input: &mut Input<'_>,
+    asset: &Asset,
+    old: Option<Account>,
+    declared: bool,
+) -> Result<Option<Id<Account>>, Fail> {
     let siblings = assets::accounts_of(edit, org, asset.id).await?;
     let username = input.text("username", NAME);
     let name = input.text("name", NAME).filter(|n| !n.is_empty());
@@ -135,9 +173,24 @@ pub(crate) async fn write_on(edit: &mut Edit, org: Id<Org>, input: &mut Input<'_
     };
     let stored = old.clone();
     let mut a = old.unwrap_or_else(|| Account {
-        id: chosen_id(input), org, asset: asset.id, name: String::new(), username: String::new(), secret_type: SecretType::Password, has_secret: false, privileged: false,
-        is_active: true, secret_reset: true, su_from: None, source: "local".into(), version: 0, connectivity: Connectivity::Unknown, date_verified: None,
-        date_change_secret: None, comment: String::new(), meta: edit.meta(),
+        id: chosen_id(input),
+        org,
+        asset: asset.id,
+        name: String::new(),
+        username: String::new(),
+        secret_type: SecretType::Password,
+        has_secret: false,
+        privileged: false,
+        is_active: true,
+        secret_reset: true,
+        su_from: None,
+        source: "local".into(),
+        version: 0,
+        connectivity: Connectivity::Unknown,
+        date_verified: None,
+        date_change_secret: None,
+        comment: String::new(),
+        meta: edit.meta(),
     });
     if let Some(username) = username {
         if username.starts_with(['@', '!']) || username.contains(char::is_whitespace) && username.contains('\n') {

@@ -5,10 +5,17 @@ use model::{Account, Asset, Category, Connectivity, Filter, Id, MessagePair, Nod
 use serde_json::{Value, json};
 
 use super::{
-    COMMENT, CREATED_BY, DATE_CREATED, DATE_UPDATED, F_COMMENT, F_ID, F_NAME, F_NAME_LIKE, ID, NAME, ORG_ID, ORG_NAME, UPDATED_BY, accounts, base, choice, chosen_id,
-    name_taken, nodes, opt_time, org_labels, platforms::CATEGORIES, related_one, word,
+    COMMENT, CREATED_BY, DATE_CREATED, DATE_UPDATED, F_COMMENT, F_ID, F_NAME, F_NAME_LIKE, ID, NAME, ORG_ID, ORG_NAME, UPDATED_BY, accounts, base, choice,
+    chosen_id, name_taken, nodes, opt_time, org_labels, platforms::CATEGORIES, related_one, word,
 };
-use crate::{edit::Edit, fail::Fail, guard::Caller, input::{Input, Named}, listing::Lists, resource::Resource};
+use crate::{
+    edit::Edit,
+    fail::Fail,
+    guard::Caller,
+    input::{Input, Named},
+    listing::Lists,
+    resource::Resource,
+};
 
 pub(crate) const CONNECTIVITY: &[(&str, &str)] = &[("unknown", "Unknown"), ("na", "N/A"), ("ok", "OK"), ("err", "Error")];
 const PROTOCOL: &[Field] = &[Field::new("name", Type::Text(32), "").required(), Field::new("port", Type::Int, "")];
@@ -30,13 +37,29 @@ impl Resource for Asset {
         Field::new("connectivity", Type::Choice(CONNECTIVITY), "").shown(),
         Field::new("date_verified", Type::Time, "").shown(),
         Field::new("labels", Type::Texts, "").shown(),
-        F_COMMENT, ORG_ID, ORG_NAME, CREATED_BY, UPDATED_BY, DATE_CREATED, DATE_UPDATED,
+        F_COMMENT,
+        ORG_ID,
+        ORG_NAME,
+        CREATED_BY,
+        UPDATED_BY,
+        DATE_CREATED,
+        DATE_UPDATED,
     ];
     const LISTS: Lists = Lists {
         filters: &[
-            F_ID, F_NAME, F_NAME_LIKE, ("address", "address", Op::Eq), ("address__icontains", "address", Op::Contains), ("platform", "platform", Op::Eq),
-            ("category", "category", Op::Eq), ("type", "type", Op::Eq), ("is_active", "is_active", Op::Eq), ("node_id", "node", Op::Eq), ("node", "node", Op::Eq),
-            ("connectivity", "connectivity", Op::Eq), ("username", "account_username", Op::Eq),
+            F_ID,
+            F_NAME,
+            F_NAME_LIKE,
+            ("address", "address", Op::Eq),
+            ("address__icontains", "address", Op::Contains),
+            ("platform", "platform", Op::Eq),
+            ("category", "category", Op::Eq),
+            ("type", "type", Op::Eq),
+            ("is_active", "is_active", Op::Eq),
+            ("node_id", "node", Op::Eq),
+            ("node", "node", Op::Eq),
+            ("connectivity", "connectivity", Op::Eq),
+            ("username", "account_username", Op::Eq),
         ],
         orders: &[("name", "name"), ("address", "address"), ("date_created", "date_created"), ("date_updated", "date_updated"), ("is_active", "is_active")],
     };
@@ -93,8 +116,19 @@ impl Resource for Asset {
 pub(crate) async fn draft(edit: &mut Edit, org: Id<Org>, input: &mut Input<'_>, old: Option<Asset>) -> Result<Asset, Fail> {
     let stored = old.clone();
     let mut a = old.unwrap_or_else(|| Asset {
-        id: chosen_id(input), org, name: String::new(), address: String::new(), platform: Id::builtin(0), category: Category::Host, nodes: Vec::new(),
-        protocols: Vec::new(), is_active: true, connectivity: Connectivity::Unknown, date_verified: None, comment: String::new(), meta: edit.meta(),
+        id: chosen_id(input),
+        org,
+        name: String::new(),
+        address: String::new(),
+        platform: Id::builtin(0),
+        category: Category::Host,
+        nodes: Vec::new(),
+        protocols: Vec::new(),
+        is_active: true,
+        connectivity: Connectivity::Unknown,
+        date_verified: None,
+        comment: String::new(),
+        meta: edit.meta(),
     });
     if let Some(name) = input.name("name", NAME) {
         if name.contains(['@', '#', '/']) && stored.as_ref().is_none_or(|s| s.name != name) {
@@ -128,7 +162,14 @@ pub(crate) async fn draft(edit: &mut Edit, org: Id<Org>, input: &mut Input<'_>, 
     }
     match protocols(input, platform.as_ref()) {
         Some(list) => a.protocols = list,
-        None if stored.is_none() => a.protocols = platform.iter().flat_map(|p| &p.protocols).filter(|p| p.default && p.primary).map(|p| ProtocolPort { name: p.name.clone(), port: p.port }).collect(),
+        None if stored.is_none() => {
+            a.protocols = platform
+                .iter()
+                .flat_map(|p| &p.protocols)
+                .filter(|p| p.default && p.primary)
+                .map(|p| ProtocolPort { name: p.name.clone(), port: p.port })
+                .collect()
+        }
         None => {}
     }
     a.is_active = input.bool("is_active").unwrap_or(a.is_active);

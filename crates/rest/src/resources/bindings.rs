@@ -16,7 +16,8 @@ impl Resource for RoleBinding {
         Field::new("org", Type::Ref, "where; only for organization roles, default: the current organization"),
         Field::new("org_name", Type::Text(NAME), "").shown(),
         Field::new("scope", Type::Choice(SCOPES), "").shown(),
-        CREATED_BY, DATE_CREATED,
+        CREATED_BY,
+        DATE_CREATED,
     ];
     const LISTS: Lists = Lists {
         filters: &[F_ID, ("user", "user", Op::Eq), ("role", "role", Op::Eq), ("org", "org", Op::Eq), ("scope", "scope", Op::Eq)],
@@ -86,7 +87,9 @@ pub(crate) fn may_bind(edit: &Edit, role: &Role, place: Option<Id<Org>>) -> bool
     match place {
         None => role.id == Role::SYSTEM_USER || (caller.may_everywhere("rbac.add_rolebinding") && role.permissions.iter().all(|p| caller.may_everywhere(p))),
         Some(org) => {
-            (edit.is_global() || caller.org() == Some(org)) && caller.may_in(org, "rbac.add_rolebinding") && role.permissions.iter().all(|p| caller.may_in(org, p))
+            (edit.is_global() || caller.org() == Some(org))
+                && caller.may_in(org, "rbac.add_rolebinding")
+                && role.permissions.iter().all(|p| caller.may_in(org, p))
                 || (role.id == Role::ORG_USER && caller.may_in(org, "users.add_user"))
         }
     }

@@ -5,8 +5,8 @@ use model::{Id, Op, Org, User, UserGroup};
 use serde_json::{Value, json};
 
 use super::{
-    COMMENT, CREATED_BY, DATE_CREATED, DATE_UPDATED, F_COMMENT, F_ID, F_NAME, F_NAME_LIKE, ID, NAME, ORG_ID, ORG_NAME, UPDATED_BY, base, chosen_id, ids, name_taken,
-    org_labels, related,
+    COMMENT, CREATED_BY, DATE_CREATED, DATE_UPDATED, F_COMMENT, F_ID, F_NAME, F_NAME_LIKE, ID, NAME, ORG_ID, ORG_NAME, UPDATED_BY, base, chosen_id, ids,
+    name_taken, org_labels, related,
 };
 use crate::{edit::Edit, fail::Fail, guard::Caller, input::Input, listing::Lists, resource::Resource};
 
@@ -18,7 +18,13 @@ impl Resource for UserGroup {
         Field::new("users", Type::Refs, "members"),
         Field::new("users_amount", Type::Int, "").shown(),
         Field::new("labels", Type::Texts, "").shown(),
-        F_COMMENT, ORG_ID, ORG_NAME, CREATED_BY, UPDATED_BY, DATE_CREATED, DATE_UPDATED,
+        F_COMMENT,
+        ORG_ID,
+        ORG_NAME,
+        CREATED_BY,
+        UPDATED_BY,
+        DATE_CREATED,
+        DATE_UPDATED,
     ];
     const LISTS: Lists = Lists {
         filters: &[F_ID, F_NAME, F_NAME_LIKE, ("user", "user", Op::Eq), ("users", "user", Op::Eq)],
@@ -43,7 +49,8 @@ impl Resource for UserGroup {
 
     async fn write(edit: &mut Edit, org: Id<Org>, input: &mut Input<'_>, old: Option<Self>) -> Result<Option<Id<Self>>, Fail> {
         let stored = old.clone();
-        let mut g = old.unwrap_or_else(|| UserGroup { id: chosen_id(input), org, name: String::new(), users: Vec::new(), comment: String::new(), meta: edit.meta() });
+        let mut g =
+            old.unwrap_or_else(|| UserGroup { id: chosen_id(input), org, name: String::new(), users: Vec::new(), comment: String::new(), meta: edit.meta() });
         if let Some(name) = input.name("name", NAME) {
             name_taken::<UserGroup>(edit, org, input, "name", &name, Some(g.id)).await?;
             g.name = name;

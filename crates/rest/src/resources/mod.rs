@@ -16,7 +16,13 @@ use api::{Field, Type};
 use model::{Entity, Id, Meta, Op, Org, Time};
 use serde_json::{Map, Value, json};
 
-use crate::{edit::Edit, fail::Fail, guard::Caller, input::{Input, Named}, labels::Labels};
+use crate::{
+    edit::Edit,
+    fail::Fail,
+    guard::Caller,
+    input::{Input, Named},
+    labels::Labels,
+};
 
 /// Longest name.
 pub(crate) const NAME: usize = 128;

@@ -18,12 +18,22 @@ impl Resource for Node {
         Field::new("value", Type::Text(NAME), "label, unique among siblings"),
         Field::new("name", Type::Text(NAME), "the label").shown(),
         Field::new("full_value", Type::Text(1024), "path of labels; at creation, folders on the way are made too"),
-        ORG_ID, ORG_NAME, CREATED_BY, UPDATED_BY, DATE_CREATED, DATE_UPDATED,
+        ORG_ID,
+        ORG_NAME,
+        CREATED_BY,
+        UPDATED_BY,
+        DATE_CREATED,
+        DATE_UPDATED,
     ];
     const LISTS: Lists = Lists {
         filters: &[
-            F_ID, ("key", "key", Op::Eq), ("value", "value", Op::Eq), ("name", "value", Op::Eq), ("full_value", "full_value", Op::Eq),
-            ("parent", "parent", Op::Eq), ("asset", "asset", Op::Eq),
+            F_ID,
+            ("key", "key", Op::Eq),
+            ("value", "value", Op::Eq),
+            ("name", "value", Op::Eq),
+            ("full_value", "full_value", Op::Eq),
+            ("parent", "parent", Op::Eq),
+            ("asset", "asset", Op::Eq),
         ],
         orders: &[("key", "key"), ("value", "value"), ("full_value", "full_value"), ("date_created", "date_created")],
     };
@@ -101,8 +111,13 @@ fn draft_child(edit: &mut Edit, parent: Node, label: &str, id: Id<Node>) -> Node
     let mut parent = parent;
     parent.child_mark += 1;
     let node = Node {
-        id, org: parent.org, key: parent.key.child(parent.child_mark), value: label.to_owned(), full_value: format!("{}/{label}", parent.full_value),
-        child_mark: 0, meta: edit.meta(),
+        id,
+        org: parent.org,
+        key: parent.key.child(parent.child_mark),
+        value: label.to_owned(),
+        full_value: format!("{}/{label}", parent.full_value),
+        child_mark: 0,
+        meta: edit.meta(),
     };
     edit.put(parent, Some(&stored_parent));
     edit.put(node.clone(), None);
@@ -168,7 +183,8 @@ async fn rename(edit: &mut Edit, org: Id<Org>, input: &mut Input<'_>, node: Node
         return Ok(None);
     }
     if let Some(parent_key) = node.key.parent() {
-        let siblings = edit.all::<Node>(org, Query::filter(Filter::eq("parent_key", parent_key.as_str())), |n| n.key.parent().as_ref() == Some(&parent_key)).await?;
+        let siblings =
+            edit.all::<Node>(org, Query::filter(Filter::eq("parent_key", parent_key.as_str())), |n| n.key.parent().as_ref() == Some(&parent_key)).await?;
         if siblings.iter().any(|n| n.value == label && n.id != id) {
             input.wrong("value", MessagePair::new("api.taken", "").with("value", label));
             return Ok(None);

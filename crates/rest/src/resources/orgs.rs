@@ -15,7 +15,11 @@ impl Resource for Org {
         Field::new("internal", Type::Bool, "built in").shown(),
         Field::new("is_default", Type::Bool, "").shown(),
         Field::new("is_root", Type::Bool, "").shown(),
-        F_COMMENT, CREATED_BY, UPDATED_BY, DATE_CREATED, DATE_UPDATED,
+        F_COMMENT,
+        CREATED_BY,
+        UPDATED_BY,
+        DATE_CREATED,
+        DATE_UPDATED,
     ];
     const LISTS: Lists = Lists { filters: &[F_ID, F_NAME, F_NAME_LIKE], orders: &[("name", "name"), ("date_created", "date_created")] };
 
@@ -35,7 +39,8 @@ impl Resource for Org {
 
     async fn write(edit: &mut Edit, org: Id<Org>, input: &mut Input<'_>, old: Option<Self>) -> Result<Option<Id<Self>>, Fail> {
         let stored = old.clone();
-        let mut o = old.unwrap_or_else(|| Org { id: chosen_id(input), name: String::new(), parent: None, builtin: false, comment: String::new(), meta: edit.meta() });
+        let mut o =
+            old.unwrap_or_else(|| Org { id: chosen_id(input), name: String::new(), parent: None, builtin: false, comment: String::new(), meta: edit.meta() });
         if let Some(name) = input.name("name", NAME) {
             if o.builtin && o.name != name {
                 input.say("name", "api.builtin");

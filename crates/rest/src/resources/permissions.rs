@@ -6,14 +6,20 @@ use model::{Action, Actions, Asset, AssetPermission, Id, Node, Op, Org, User, Us
 use serde_json::{Value, json};
 
 use super::{
-    COMMENT, CREATED_BY, DATE_CREATED, DATE_UPDATED, F_COMMENT, F_ID, F_NAME, F_NAME_LIKE, ID, NAME, ORG_ID, ORG_NAME, UPDATED_BY, base, chosen_id, ids, name_taken,
-    nodes, org_labels, related, time,
+    COMMENT, CREATED_BY, DATE_CREATED, DATE_UPDATED, F_COMMENT, F_ID, F_NAME, F_NAME_LIKE, ID, NAME, ORG_ID, ORG_NAME, UPDATED_BY, base, chosen_id, ids,
+    name_taken, nodes, org_labels, related, time,
 };
-use crate::{edit::Edit, fail::Fail, guard::Caller, input::{Input, Named}, listing::Lists, resource::Resource};
+use crate::{
+    edit::Edit,
+    fail::Fail,
+    guard::Caller,
+    input::{Input, Named},
+    listing::Lists,
+    resource::Resource,
+};
 
-pub(crate) const ACTIONS: &[(&str, &str)] = &[
-    ("connect", "Connect"), ("upload", "Upload"), ("download", "Download"), ("copy", "Copy"), ("paste", "Paste"), ("delete", "Delete"), ("share", "Share"),
-];
+pub(crate) const ACTIONS: &[(&str, &str)] =
+    &[("connect", "Connect"), ("upload", "Upload"), ("download", "Download"), ("copy", "Copy"), ("paste", "Paste"), ("delete", "Delete"), ("share", "Share")];
 /// How long a rule lasts when nothing is said: grants expire by default (security.md 15).
 const DEFAULT_LIFE: TimeDelta = TimeDelta::days(365);
 
@@ -40,14 +46,36 @@ impl Resource for AssetPermission {
         Field::new("assets_amount", Type::Int, "").shown(),
         Field::new("nodes_amount", Type::Int, "").shown(),
         Field::new("labels", Type::Texts, "").shown(),
-        F_COMMENT, ORG_ID, ORG_NAME, CREATED_BY, UPDATED_BY, DATE_CREATED, DATE_UPDATED,
+        F_COMMENT,
+        ORG_ID,
+        ORG_NAME,
+        CREATED_BY,
+        UPDATED_BY,
+        DATE_CREATED,
+        DATE_UPDATED,
     ];
     const LISTS: Lists = Lists {
         filters: &[
-            F_ID, F_NAME, F_NAME_LIKE, ("is_active", "is_active", Op::Eq), ("user_id", "user", Op::Eq), ("user_group_id", "user_group", Op::Eq), ("asset_id", "asset", Op::Eq),
-            ("node_id", "node", Op::Eq), ("users", "user", Op::Eq), ("user_groups", "user_group", Op::Eq), ("assets", "asset", Op::Eq), ("nodes", "node", Op::Eq),
+            F_ID,
+            F_NAME,
+            F_NAME_LIKE,
+            ("is_active", "is_active", Op::Eq),
+            ("user_id", "user", Op::Eq),
+            ("user_group_id", "user_group", Op::Eq),
+            ("asset_id", "asset", Op::Eq),
+            ("node_id", "node", Op::Eq),
+            ("users", "user", Op::Eq),
+            ("user_groups", "user_group", Op::Eq),
+            ("assets", "asset", Op::Eq),
+            ("nodes", "node", Op::Eq),
         ],
-        orders: &[("name", "name"), ("date_start", "date_start"), ("date_expired", "date_expired"), ("date_created", "date_created"), ("is_active", "is_active")],
+        orders: &[
+            ("name", "name"),
+            ("date_start", "date_start"),
+            ("date_expired", "date_expired"),
+            ("date_created", "date_created"),
+            ("is_active", "is_active"),
+        ],
     };
 
     async fn show(caller: &Caller, rows: Vec<Self>) -> Result<Vec<Value>, Fail> {
@@ -89,9 +117,21 @@ impl Resource for AssetPermission {
     async fn write(edit: &mut Edit, org: Id<Org>, input: &mut Input<'_>, old: Option<Self>) -> Result<Option<Id<Self>>, Fail> {
         let stored = old.clone();
         let mut p = old.unwrap_or_else(|| AssetPermission {
-            id: chosen_id(input), org, name: String::new(), users: Vec::new(), user_groups: Vec::new(), assets: Vec::new(), nodes: Vec::new(), accounts: Vec::new(),
-            protocols: vec!["all".into()], actions: Action::Connect.into(), date_start: edit.now, date_expired: edit.now + DEFAULT_LIFE, is_active: true,
-            comment: String::new(), meta: edit.meta(),
+            id: chosen_id(input),
+            org,
+            name: String::new(),
+            users: Vec::new(),
+            user_groups: Vec::new(),
+            assets: Vec::new(),
+            nodes: Vec::new(),
+            accounts: Vec::new(),
+            protocols: vec!["all".into()],
+            actions: Action::Connect.into(),
+            date_start: edit.now,
+            date_expired: edit.now + DEFAULT_LIFE,
+            is_active: true,
+            comment: String::new(),
+            meta: edit.meta(),
         });
         if let Some(name) = input.name("name", NAME) {
             name_taken::<AssetPermission>(edit, org, input, "name", &name, Some(p.id)).await?;

@@ -5,7 +5,8 @@ use model::{Category, Id, MessagePair, Op, Org, Platform, PlatformProtocol, SuMe
 use serde_json::{Value, json};
 
 use super::{
-    COMMENT, CREATED_BY, DATE_CREATED, DATE_UPDATED, F_COMMENT, F_ID, F_NAME, F_NAME_LIKE, ID, NAME, UPDATED_BY, base, choice, chosen_id, from_word, name_taken, word,
+    COMMENT, CREATED_BY, DATE_CREATED, DATE_UPDATED, F_COMMENT, F_ID, F_NAME, F_NAME_LIKE, ID, NAME, UPDATED_BY, base, choice, chosen_id, from_word,
+    name_taken, word,
 };
 use crate::{edit::Edit, fail::Fail, guard::Caller, input::Input, labels::Labels, listing::Lists, resource::Resource};
 
@@ -13,7 +14,13 @@ pub(crate) const CATEGORIES: &[(&str, &str)] =
     &[("host", "Host"), ("device", "Device"), ("database", "Database"), ("cloud", "Cloud"), ("web", "Web"), ("ds", "Directory service"), ("custom", "Custom")];
 const CHARSETS: &[(&str, &str)] = &[("utf-8", "UTF-8"), ("gbk", "GBK")];
 const SU_METHODS: &[(&str, &str)] = &[
-    ("sudo", "sudo su -"), ("su", "su -"), ("only_sudo", "sudo su"), ("only_su", "su"), ("enable", "enable"), ("super", "super 15"), ("super_level", "super level-15"),
+    ("sudo", "sudo su -"),
+    ("su", "su -"),
+    ("only_sudo", "sudo su"),
+    ("only_su", "su"),
+    ("enable", "enable"),
+    ("super", "super 15"),
+    ("super_level", "super level-15"),
 ];
 const PROTOCOL: &[Field] = &[
     Field::new("name", Type::Text(32), "").required(),
@@ -39,7 +46,11 @@ impl Resource for Platform {
         Field::new("su_method", Type::Choice(SU_METHODS), ""),
         Field::new("protocols", Type::List(PROTOCOL), "in the order they are offered"),
         Field::new("labels", Type::Texts, "").shown(),
-        F_COMMENT, CREATED_BY, UPDATED_BY, DATE_CREATED, DATE_UPDATED,
+        F_COMMENT,
+        CREATED_BY,
+        UPDATED_BY,
+        DATE_CREATED,
+        DATE_UPDATED,
     ];
     const LISTS: Lists = Lists {
         filters: &[F_ID, F_NAME, F_NAME_LIKE, ("category", "category", Op::Eq), ("type", "type", Op::Eq), ("internal", "builtin", Op::Eq)],
@@ -77,8 +88,18 @@ impl Resource for Platform {
             return Err(Fail::refused("api.builtin"));
         }
         let mut p = old.unwrap_or_else(|| Platform {
-            id: chosen_id(input), name: String::new(), category: Category::Host, kind: String::new(), charset: "utf-8".into(), gateway_enabled: true, su_enabled: false,
-            su_method: None, protocols: Vec::new(), builtin: false, comment: String::new(), meta: edit.meta(),
+            id: chosen_id(input),
+            name: String::new(),
+            category: Category::Host,
+            kind: String::new(),
+            charset: "utf-8".into(),
+            gateway_enabled: true,
+            su_enabled: false,
+            su_method: None,
+            protocols: Vec::new(),
+            builtin: false,
+            comment: String::new(),
+            meta: edit.meta(),
         });
         if let Some(name) = input.name("name", NAME) {
             name_taken::<Platform>(edit, org, input, "name", &name, Some(p.id)).await?;
@@ -134,7 +155,15 @@ fn protocols(input: &mut Input<'_>) -> Option<Vec<PlatformProtocol>> {
         }
         let setting = item.get("setting").filter(|s| s.is_object() && s.to_string().len() <= 16_384).cloned().unwrap_or_else(|| json!({}));
         let primary = flag("primary", i == 0);
-        out.push(PlatformProtocol { port: port.unwrap_or(22), primary, required: flag("required", primary), default: flag("default", true), public: flag("public", true), setting, name });
+        out.push(PlatformProtocol {
+            port: port.unwrap_or(22),
+            primary,
+            required: flag("required", primary),
+            default: flag("default", true),
+            public: flag("public", true),
+            setting,
+            name,
+        });
     }
     Some(out)
 }

@@ -5,9 +5,7 @@ use model::{Id, MessagePair, Op, Org, Role, RoleScope};
 use policy::PermissionSet;
 use serde_json::{Value, json};
 
-use super::{
-    COMMENT, CREATED_BY, DATE_CREATED, DATE_UPDATED, F_COMMENT, F_ID, F_NAME, F_NAME_LIKE, ID, NAME, UPDATED_BY, base, choice, chosen_id, word,
-};
+use super::{COMMENT, CREATED_BY, DATE_CREATED, DATE_UPDATED, F_COMMENT, F_ID, F_NAME, F_NAME_LIKE, ID, NAME, UPDATED_BY, base, choice, chosen_id, word};
 use crate::{edit::Edit, fail::Fail, guard::Caller, input::Input, labels::Labels, listing::Lists, resource::Resource};
 
 pub(crate) const SCOPES: &[(&str, &str)] = &[("system", "System"), ("org", "Organization")];
@@ -38,7 +36,11 @@ impl Resource for Role {
         Field::new("scope", Type::Choice(SCOPES), "where it applies; fixed at creation"),
         Field::new("permissions", Type::Texts, "permission codes, `<app>.<verb>_<resource>`, with `*` as wildcard"),
         Field::new("builtin", Type::Bool, "cannot be changed").shown(),
-        F_COMMENT, CREATED_BY, UPDATED_BY, DATE_CREATED, DATE_UPDATED,
+        F_COMMENT,
+        CREATED_BY,
+        UPDATED_BY,
+        DATE_CREATED,
+        DATE_UPDATED,
     ];
     const LISTS: Lists = Lists {
         filters: &[F_ID, F_NAME, F_NAME_LIKE, ("scope", "scope", Op::Eq), ("builtin", "builtin", Op::Eq)],
@@ -66,7 +68,13 @@ impl Resource for Role {
             return Err(Fail::refused("api.builtin"));
         }
         let mut r = old.unwrap_or_else(|| Role {
-            id: chosen_id(input), name: String::new(), scope: RoleScope::Org, permissions: Vec::new(), builtin: false, comment: String::new(), meta: edit.meta(),
+            id: chosen_id(input),
+            name: String::new(),
+            scope: RoleScope::Org,
+            permissions: Vec::new(),
+            builtin: false,
+            comment: String::new(),
+            meta: edit.meta(),
         });
         if let Some(scope) = input.choice("scope", SCOPES) {
             let scope = if scope == "system" { RoleScope::System } else { RoleScope::Org };

@@ -10,8 +10,8 @@ use store::Change;
 use vault::Secret;
 
 use super::{
-    COMMENT, CREATED_BY, DATE_UPDATED, F_COMMENT, F_ID, F_NAME, F_NAME_LIKE, ID, NAME, UPDATED_BY, base, bindings, choice, chosen_id, from_word, keys, opt_time, related,
-    time, word,
+    COMMENT, CREATED_BY, DATE_UPDATED, F_COMMENT, F_ID, F_NAME, F_NAME_LIKE, ID, NAME, UPDATED_BY, base, bindings, choice, chosen_id, from_word, keys,
+    opt_time, related, time, word,
 };
 use crate::{edit::Edit, fail::Fail, guard::Caller, input::Input, labels::Labels, listing::Lists, resource::Resource};
 
@@ -65,14 +65,33 @@ impl Resource for User {
         Field::new("last_login", Type::Time, "").shown(),
         Field::new("date_joined", Type::Time, "").shown(),
         Field::new("date_password_last_updated", Type::Time, "").shown(),
-        F_COMMENT, CREATED_BY, UPDATED_BY, DATE_UPDATED,
+        F_COMMENT,
+        CREATED_BY,
+        UPDATED_BY,
+        DATE_UPDATED,
     ];
     const LISTS: Lists = Lists {
         filters: &[
-            F_ID, F_NAME, F_NAME_LIKE, ("username", "username", Op::Eq), ("username__icontains", "username", Op::Contains), ("email", "email", Op::Eq),
-            ("source", "source", Op::Eq), ("is_active", "is_active", Op::Eq), ("group_id", "group", Op::Eq), ("group", "group", Op::Eq), ("role", "role", Op::Eq),
+            F_ID,
+            F_NAME,
+            F_NAME_LIKE,
+            ("username", "username", Op::Eq),
+            ("username__icontains", "username", Op::Contains),
+            ("email", "email", Op::Eq),
+            ("source", "source", Op::Eq),
+            ("is_active", "is_active", Op::Eq),
+            ("group_id", "group", Op::Eq),
+            ("group", "group", Op::Eq),
+            ("role", "role", Op::Eq),
         ],
-        orders: &[("name", "name"), ("username", "username"), ("date_joined", "date_created"), ("date_created", "date_created"), ("date_expired", "date_expired"), ("last_login", "last_login")],
+        orders: &[
+            ("name", "name"),
+            ("username", "username"),
+            ("date_joined", "date_created"),
+            ("date_created", "date_created"),
+            ("date_expired", "date_expired"),
+            ("last_login", "last_login"),
+        ],
     };
 
     fn base_filters(_: &Caller) -> Vec<Filter> {
@@ -126,7 +145,8 @@ pub(crate) async fn show(caller: &Caller, rows: Vec<User>) -> Result<Vec<Value>,
         let mut m = base(u.id, None, &u.comment, &u.meta, &labels);
         m.remove("date_created");
         let my_groups: Vec<Id<UserGroup>> = groups.iter().filter(|g| g.users.contains(&u.id)).map(|g| g.id).collect();
-        let my_roles = |system: bool| roles.iter().filter(|b| b.user == u.id && b.organization.is_none() == system).map(|b| labels.one(b.role)).collect::<Vec<_>>();
+        let my_roles =
+            |system: bool| roles.iter().filter(|b| b.user == u.id && b.organization.is_none() == system).map(|b| labels.one(b.role)).collect::<Vec<_>>();
         let level = mfa_number(u.mfa_level);
         let mut put = |name: &str, value: Value| m.insert(name.to_owned(), value);
         put("is_valid", json!(u.is_valid(now)));
@@ -193,9 +213,21 @@ async fn write(edit: &mut Edit, org: Id<Org>, input: &mut Input<'_>, old: Option
         guard(edit, org, user).await?;
     }
     let mut u = old.unwrap_or_else(|| User {
-        id: chosen_id(input), username: String::new(), name: String::new(), email: String::new(), phone: String::new(), source: UserSource::Local, is_active: true,
-        date_expired: None, mfa_level: MfaLevel::Off, need_update_password: false, is_service_account: false, lang: String::new(), last_login: None,
-        comment: String::new(), meta: edit.meta(),
+        id: chosen_id(input),
+        username: String::new(),
+        name: String::new(),
+        email: String::new(),
+        phone: String::new(),
+        source: UserSource::Local,
+        is_active: true,
+        date_expired: None,
+        mfa_level: MfaLevel::Off,
+        need_update_password: false,
+        is_service_account: false,
+        lang: String::new(),
+        last_login: None,
+        comment: String::new(),
+        meta: edit.meta(),
     });
     fields(edit, input, &mut u, stored.as_ref()).await?;
     let password = input.secret("password", 1024).filter(|p| !p.is_empty());
@@ -273,7 +305,8 @@ async fn fields(edit: &Edit, input: &mut Input<'_>, u: &mut User, stored: Option
 /// Reads an e-mail address.
 pub(crate) fn email(input: &mut Input<'_>, u: &mut User) {
     let Some(email) = input.text("email", 128) else { return };
-    let plausible = email.is_empty() || email.split_once('@').is_some_and(|(a, b)| !a.is_empty() && !b.is_empty() && !b.contains('@') && !email.contains(char::is_whitespace));
+    let plausible = email.is_empty()
+        || email.split_once('@').is_some_and(|(a, b)| !a.is_empty() && !b.is_empty() && !b.contains('@') && !email.contains(char::is_whitespace));
     if !plausible {
         input.say("email", "api.bad_email");
     }
@@ -289,7 +322,9 @@ pub(crate) fn lang(input: &mut Input<'_>, u: &mut User) {
 
 async fn roles(edit: &mut Edit, org: Id<Org>, input: &mut Input<'_>, user: Id<User>, is_new: bool) -> Result<(), Fail> {
     let current = if is_new { Vec::new() } else { bindings::bindings_of(edit, user).await? };
-    for (field, scope, default, place) in [("system_roles", RoleScope::System, Role::SYSTEM_USER, None), ("org_roles", RoleScope::Org, Role::ORG_USER, Some(org))] {
+    for (field, scope, default, place) in
+        [("system_roles", RoleScope::System, Role::SYSTEM_USER, None), ("org_roles", RoleScope::Org, Role::ORG_USER, Some(org))]
+    {
         // names of roles are unique only together with the scope
         let wanted = match input.named_list(field) {
             None if is_new => vec![default],
@@ -299,13 +334,18 @@ async fn roles(edit: &mut Edit, org: Id<Org>, input: &mut Input<'_>, user: Id<Us
             Some(named) => {
                 let mut ids = Vec::new();
                 for (i, n) in named.iter().enumerate() {
-                    let found = edit.all::<Role>(org, Query::all(), |r| r.scope == scope && match n {
-                        crate::input::Named::Id(id) => r.id.uuid() == *id,
-                        crate::input::Named::Name(name) => r.name == *name,
+                    let found = edit.all::<Role>(org, Query::all(), |r| {
+                        r.scope == scope
+                            && match n {
+                                crate::input::Named::Id(id) => r.id.uuid() == *id,
+                                crate::input::Named::Name(name) => r.name == *name,
+                            }
                     });
                     match found.await?.into_iter().next() {
                         None => input.wrong(&format!("{field}[{i}]"), Edit::unknown(n)),
-                        Some(role) if current.iter().any(|b| b.role == role.id && b.organization == place) || bindings::may_bind(edit, &role, place) => ids.push(role.id),
+                        Some(role) if current.iter().any(|b| b.role == role.id && b.organization == place) || bindings::may_bind(edit, &role, place) => {
+                            ids.push(role.id)
+                        }
                         Some(_) => input.say(&format!("{field}[{i}]"), "api.not_held"),
                     }
                 }

@@ -1,9 +1,11 @@
 //! Prints objects as declared state, without secrets. Applying the result changes nothing.
 
-use axum::{Json, http::{HeaderValue, header}, response::{IntoResponse, Response}};
-use model::{
-    Account, Asset, AssetPermission, Filter, Id, Node, Org, Platform, PublicKey, Role, RoleBinding, RoleScope, User, UserGroup,
+use axum::{
+    Json,
+    http::{HeaderValue, header},
+    response::{IntoResponse, Response},
 };
+use model::{Account, Asset, AssetPermission, Filter, Id, Node, Org, Platform, PublicKey, Role, RoleBinding, RoleScope, User, UserGroup};
 use policy::action::Export;
 use serde_json::{Map, Value, json};
 use store::LogBatch;
@@ -12,7 +14,7 @@ use super::{every, kinds::kind_of_category};
 use crate::{
     edit::Edit,
     fail::Fail,
-    guard::{Can, Caller, Place},
+    guard::{Caller, Can, Place},
     labels::Labels,
     listing::Listing,
     resources::{users::mfa_number, word},
@@ -54,7 +56,12 @@ async fn documents(caller: &Caller) -> Result<Vec<Value>, Fail> {
             out.push(document("Organization", &o.name, None, fields([("comment", o.comment.clone().into())])));
         }
         for r in every::<Role>(&edit, Org::DEFAULT, vec![Filter::eq("builtin", false)]).await? {
-            out.push(document("Role", &r.name, None, fields([("scope", word(&r.scope).into()), ("permissions", json!(r.permissions)), ("comment", r.comment.into())])));
+            out.push(document(
+                "Role",
+                &r.name,
+                None,
+                fields([("scope", word(&r.scope).into()), ("permissions", json!(r.permissions)), ("comment", r.comment.into())]),
+            ));
         }
         for p in every::<Platform>(&edit, Org::DEFAULT, vec![Filter::eq("builtin", false)]).await? {
             out.push(document("Platform", &p.name, None, platform(&p)));
@@ -86,8 +93,13 @@ fn document(kind: &str, name: &str, org: Option<&Org>, spec: Map<String, Value>)
 
 fn platform(p: &Platform) -> Map<String, Value> {
     fields([
-        ("category", p.category.as_str().into()), ("type", p.kind.clone().into()), ("charset", p.charset.clone().into()), ("domain_enabled", p.gateway_enabled.into()),
-        ("su_enabled", p.su_enabled.into()), ("su_method", p.su_method.map_or(Value::Null, |s| word(&s).into())), ("protocols", json!(p.protocols)),
+        ("category", p.category.as_str().into()),
+        ("type", p.kind.clone().into()),
+        ("charset", p.charset.clone().into()),
+        ("domain_enabled", p.gateway_enabled.into()),
+        ("su_enabled", p.su_enabled.into()),
+        ("su_method", p.su_method.map_or(Value::Null, |s| word(&s).into())),
+        ("protocols", json!(p.protocols)),
         ("comment", p.comment.clone().into()),
     ])
 }
@@ -126,18 +138,30 @@ async fn one_org(caller: &Caller, edit: &Edit, org: &Org, people: &mut Vec<Id<Us
         let mine: Vec<Value> = accounts.iter().filter(|x| x.asset == a.id).map(|x| Value::Object(account(x, &labels))).collect();
         let protocols: Vec<String> = a.protocols.iter().map(|p| format!("{}/{}", p.name, p.port)).collect();
         let spec = fields([
-            ("address", a.address.clone().into()), ("platform", labels.name(a.platform).into()), ("nodes", names(a.nodes.iter().map(|n| labels.name(*n)).collect())),
-            ("protocols", protocols.into()), ("is_active", a.is_active.into()), ("comment", a.comment.clone().into()), ("accounts", mine.into()),
+            ("address", a.address.clone().into()),
+            ("platform", labels.name(a.platform).into()),
+            ("nodes", names(a.nodes.iter().map(|n| labels.name(*n)).collect())),
+            ("protocols", protocols.into()),
+            ("is_active", a.is_active.into()),
+            ("comment", a.comment.clone().into()),
+            ("accounts", mine.into()),
         ]);
         out.push(document(kind_of_category(a.category), &a.name, at, spec));
     }
     for p in &rules {
         let actions: Vec<&str> = p.actions.iter().map(|a| a.as_str()).collect();
         let spec = fields([
-            ("users", names(p.users.iter().map(|u| labels.name(*u)).collect())), ("user_groups", names(p.user_groups.iter().map(|g| labels.name(*g)).collect())),
-            ("assets", names(p.assets.iter().map(|a| labels.name(*a)).collect())), ("nodes", names(p.nodes.iter().map(|n| labels.name(*n)).collect())),
-            ("accounts", json!(p.accounts)), ("protocols", json!(p.protocols)), ("actions", json!(actions)), ("date_start", json!(p.date_start)),
-            ("date_expired", json!(p.date_expired)), ("is_active", p.is_active.into()), ("comment", p.comment.clone().into()),
+            ("users", names(p.users.iter().map(|u| labels.name(*u)).collect())),
+            ("user_groups", names(p.user_groups.iter().map(|g| labels.name(*g)).collect())),
+            ("assets", names(p.assets.iter().map(|a| labels.name(*a)).collect())),
+            ("nodes", names(p.nodes.iter().map(|n| labels.name(*n)).collect())),
+            ("accounts", json!(p.accounts)),
+            ("protocols", json!(p.protocols)),
+            ("actions", json!(actions)),
+            ("date_start", json!(p.date_start)),
+            ("date_expired", json!(p.date_expired)),
+            ("is_active", p.is_active.into()),
+            ("comment", p.comment.clone().into()),
         ]);
         out.push(document("AssetPermission", &p.name, at, spec));
     }
@@ -158,10 +182,17 @@ async fn person(edit: &Edit, org: &Org, u: &User, groups: &[UserGroup], first: b
         let keys: Vec<PublicKey> = edit.of_person(u.id, |k: &PublicKey| k.user == u.id && k.is_active).await?;
         let lines: Vec<String> = keys.into_iter().map(|k| k.public_key).collect();
         spec.extend(fields([
-            ("name", u.name.clone().into()), ("email", u.email.clone().into()), ("phone", u.phone.clone().into()), ("is_active", u.is_active.into()),
-            ("date_expired", u.date_expired.map_or(Value::Null, |t| json!(t))), ("mfa_level", mfa_number(u.mfa_level).into()),
-            ("need_update_password", u.need_update_password.into()), ("lang", u.lang.clone().into()), ("system_roles", roles(RoleScope::System, None).into()),
-            ("public_keys", lines.into()), ("comment", u.comment.clone().into()),
+            ("name", u.name.clone().into()),
+            ("email", u.email.clone().into()),
+            ("phone", u.phone.clone().into()),
+            ("is_active", u.is_active.into()),
+            ("date_expired", u.date_expired.map_or(Value::Null, |t| json!(t))),
+            ("mfa_level", mfa_number(u.mfa_level).into()),
+            ("need_update_password", u.need_update_password.into()),
+            ("lang", u.lang.clone().into()),
+            ("system_roles", roles(RoleScope::System, None).into()),
+            ("public_keys", lines.into()),
+            ("comment", u.comment.clone().into()),
         ]));
     }
     Ok(spec)
@@ -169,8 +200,13 @@ async fn person(edit: &Edit, org: &Org, u: &User, groups: &[UserGroup], first: b
 
 fn account(a: &Account, labels: &Labels) -> Map<String, Value> {
     fields([
-        ("name", a.name.clone().into()), ("username", a.username.clone().into()), ("secret_type", a.secret_type.as_str().into()), ("privileged", a.privileged.into()),
-        ("is_active", a.is_active.into()), ("secret_reset", a.secret_reset.into()), ("su_from", a.su_from.map_or(Value::Null, |s| labels.name(s).into())),
+        ("name", a.name.clone().into()),
+        ("username", a.username.clone().into()),
+        ("secret_type", a.secret_type.as_str().into()),
+        ("privileged", a.privileged.into()),
+        ("is_active", a.is_active.into()),
+        ("secret_reset", a.secret_reset.into()),
+        ("su_from", a.su_from.map_or(Value::Null, |s| labels.name(s).into())),
         ("comment", a.comment.clone().into()),
     ])
 }

@@ -1,9 +1,7 @@
 //! One document becomes drafts: what each kind of file entry means.
 
 use api::state::Document;
-use model::{
-    Account, Asset, AssetPermission, Category, Id, Kind, MessagePair, Node, Org, Platform, Role, RoleBinding, RoleScope, User, UserGroup,
-};
+use model::{Account, Asset, AssetPermission, Category, Id, Kind, MessagePair, Node, Org, Platform, Role, RoleBinding, RoleScope, User, UserGroup};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -17,8 +15,8 @@ use crate::{
 
 /// Kinds of documents, referred-to kinds first.
 pub(super) const KINDS: [&str; 18] = [
-    "Organization", "Role", "Platform", "UserGroup", "User", "RoleBinding", "Node", "Host", "Device", "Database", "Cloud", "Web", "Directory", "Custom", "Asset",
-    "Account", "AssetPermission", "Setting",
+    "Organization", "Role", "Platform", "UserGroup", "User", "RoleBinding", "Node", "Host", "Device", "Database", "Cloud", "Web", "Directory", "Custom",
+    "Asset", "Account", "AssetPermission", "Setting",
 ];
 
 /// Kinds that are announced for later.

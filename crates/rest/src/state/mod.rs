@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use crate::{
     edit::{Draft, Edit},
     fail::{Fail, Problems},
-    guard::{Can, Caller},
+    guard::{Caller, Can},
     labels::Labels,
     resource::Payload,
 };
@@ -165,7 +165,9 @@ fn twice(documents: &[Document], lang: Lang) -> Vec<Problem> {
         if let Some((file, line)) = seen.insert(key, (&d.file, d.line)) {
             let at = format!("{file}:{line}");
             out.push(Problem {
-                file: d.file.clone(), line: d.line_of("metadata.name"), field: "metadata.name".into(),
+                file: d.file.clone(),
+                line: d.line_of("metadata.name"),
+                field: "metadata.name".into(),
                 message: messages::text(lang, "api.state_declared_twice", &[("at", &at)]),
             });
         }
@@ -196,7 +198,13 @@ async fn plan(caller: &Caller, edit: &Edit, documents: &[Document], written: &[(
         shown.insert((w.kind, w.id));
         let draft = edit.draft_of(w.kind, w.id);
         let org = document.metadata.org.clone();
-        let org = if w.kind.is_global() { String::new() } else if org.is_empty() { "Default".to_owned() } else { org };
+        let org = if w.kind.is_global() {
+            String::new()
+        } else if org.is_empty() {
+            "Default".to_owned()
+        } else {
+            org
+        };
         let mut planned = Planned { action: "unchanged".into(), kind: document.kind.clone(), org, name: document.metadata.name.clone(), changes: Vec::new() };
         if let Some(draft) = draft.filter(|d| d.changes()) {
             planned.action = action(draft).into();

@@ -60,7 +60,8 @@ pub(super) async fn prune(edit: &mut Edit, owned: &Owned, files: &BTreeSet<Strin
     let declared: BTreeSet<Uuid> = written.iter().map(|(_, w)| w.id).collect();
     let elsewhere: BTreeSet<Uuid> = owned.iter().filter(|(f, _)| !files.contains(*f)).flat_map(|(_, o)| o).map(|o| o.id).collect();
     let _ = documents;
-    let mut gone: Vec<&Object> = files.iter().filter_map(|f| owned.get(f)).flatten().filter(|o| !declared.contains(&o.id) && !elsewhere.contains(&o.id)).collect();
+    let mut gone: Vec<&Object> =
+        files.iter().filter_map(|f| owned.get(f)).flatten().filter(|o| !declared.contains(&o.id) && !elsewhere.contains(&o.id)).collect();
     gone.sort_by_key(|o| std::cmp::Reverse(o.kind));
     for object in gone {
         match object.kind {

@@ -4,7 +4,11 @@ use std::{net::SocketAddr, sync::Arc};
 
 use audit::{Checkpointer, NodeKey};
 use authn::Authenticator;
-use axum::{Router, body::Body, http::{Request, StatusCode, header}};
+use axum::{
+    Router,
+    body::Body,
+    http::{Request, StatusCode, header},
+};
 use http_body_util::BodyExt as _;
 use model::{Clock, SystemClock};
 use policy::Authority;
@@ -61,7 +65,8 @@ impl House {
         let key = NodeKey::load_or_create(data.join("keys/audit.key")).unwrap();
         std::fs::create_dir_all(data.join("audit")).unwrap();
         let spool = Spool::start(data.join("recordings"), SpoolOptions::new(Arc::new(key.clone()))).unwrap();
-        let checkpointer = Checkpointer::start(store.clone(), authority, "node-test", key.clone(), data.join("audit/checkpoints.jsonl"), clock.clone()).await.unwrap();
+        let checkpointer =
+            Checkpointer::start(store.clone(), authority, "node-test", key.clone(), data.join("audit/checkpoints.jsonl"), clock.clone()).await.unwrap();
         let checkpointer = Arc::new(checkpointer);
         let bus: Arc<dyn Bus> = Arc::new(LocalBus::default());
         let authn = Authenticator::new(store.clone(), vault.clone(), clock.clone(), authn::Settings::default(), authority);

@@ -13,7 +13,11 @@ async fn objects_are_made_changed_and_removed_with_evidence_for_each_step() {
         ("/api/v1/rbac/roles/", json!({"name": "helpers", "scope": "org", "permissions": ["assets.view_asset"]}), json!({"comment": "x"})),
         ("/api/v1/orgs/orgs/", json!({"name": "Branch"}), json!({"comment": "x"})),
         ("/api/v1/assets/nodes/", json!({"value": "Web"}), json!({"value": "Webs"})),
-        ("/api/v1/assets/platforms/", json!({"name": "Mine", "category": "host", "type": "linux", "protocols": [{"name": "ssh", "port": 22}]}), json!({"comment": "x"})),
+        (
+            "/api/v1/assets/platforms/",
+            json!({"name": "Mine", "category": "host", "type": "linux", "protocols": [{"name": "ssh", "port": 22}]}),
+            json!({"comment": "x"}),
+        ),
         ("/api/v1/assets/hosts/", json!({"name": "h", "address": "10.0.0.1", "platform": "Linux", "protocols": ["ssh/22"]}), json!({"address": "10.0.0.2"})),
         ("/api/v1/perms/asset-permissions/", json!({"name": "p", "accounts": ["@ALL"], "actions": ["connect"]}), json!({"is_active": false})),
     ];
@@ -65,7 +69,8 @@ async fn wrong_input_names_every_field_and_changes_nothing() {
     let house = House::new().await;
     let admin = house.admin().await;
 
-    let answer = admin.post("/api/v1/assets/hosts/", json!({"name": "h", "address": "", "platform": "Linuks", "protocols": ["ssh/99999"], "nodes": ["/Other/x"]})).await;
+    let answer =
+        admin.post("/api/v1/assets/hosts/", json!({"name": "h", "address": "", "platform": "Linuks", "protocols": ["ssh/99999"], "nodes": ["/Other/x"]})).await;
 
     assert_eq!(answer.status, StatusCode::BAD_REQUEST);
     for field in ["address", "platform", "protocols", "nodes"] {
@@ -147,7 +152,8 @@ async fn passwords_follow_the_rules_and_end_old_credentials() {
     assert!(weak.body["password"].is_array());
 
     let carol = house.person("carol", &["SystemUser"], &["OrgUser"]).await;
-    let changed = carol.call("PUT", "/api/v1/users/profile/password/", Some(json!({"old_password": "Some-Person-12345", "new_password": "Other-Person-54321"}))).await;
+    let changed =
+        carol.call("PUT", "/api/v1/users/profile/password/", Some(json!({"old_password": "Some-Person-12345", "new_password": "Other-Person-54321"}))).await;
     assert_eq!(changed.status, StatusCode::NO_CONTENT, "{}", changed.text);
     assert_eq!(carol.get("/api/v1/users/profile/").await.status, StatusCode::UNAUTHORIZED);
     house.login("carol", "Other-Person-54321").await;
@@ -191,7 +197,8 @@ async fn broken_requests_are_answered() {
 #[tokio::test]
 async fn a_help_desk_cannot_take_over_an_administrator() {
     let house = House::new().await;
-    let role = json!({"name": "HelpDesk", "scope": "system", "permissions": ["users.view_user", "users.change_user", "users.delete_user", "orgs.view_rootorg"]});
+    let role =
+        json!({"name": "HelpDesk", "scope": "system", "permissions": ["users.view_user", "users.change_user", "users.delete_user", "orgs.view_rootorg"]});
     house.local().post("/api/v1/rbac/roles/", role).await.ok();
     let desk = house.person("desk", &["SystemUser", "HelpDesk"], &["OrgUser"]).await;
     house.person("plain", &["SystemUser"], &["OrgUser"]).await;

@@ -141,7 +141,12 @@ async fn what_is_visible_and_not_allowed_is_403_and_what_is_elsewhere_is_404() {
 async fn the_right_role_is_never_refused() {
     let house = House::new().await;
     let admin = house.admin().await;
-    for op in operations().iter().filter(|o| o.permission.is_some() && o.path != "/api/v1/settings/node/rotate-key/" && !o.path.ends_with("/authentication/auth/") && !o.path.ends_with("/authentication/session/")) {
+    for op in operations().iter().filter(|o| {
+        o.permission.is_some()
+            && o.path != "/api/v1/settings/node/rotate-key/"
+            && !o.path.ends_with("/authentication/auth/")
+            && !o.path.ends_with("/authentication/session/")
+    }) {
         let answer = ask(&admin, op).await;
         let fine = answer.status.is_success() || matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST);
         assert!(fine, "{} {}: {} {}", op.method, op.path, answer.status, answer.text);
@@ -165,7 +170,16 @@ async fn each_built_in_role_lists_what_the_matrix_says() {
                 continue;
             }
             let answer = ask(&person, op).await;
-            assert_eq!(answer.status == StatusCode::OK, set.allows(permission), "{} {} as {}: {} {}", op.method, op.path, role.name, answer.status, answer.text);
+            assert_eq!(
+                answer.status == StatusCode::OK,
+                set.allows(permission),
+                "{} {} as {}: {} {}",
+                op.method,
+                op.path,
+                role.name,
+                answer.status,
+                answer.text
+            );
         }
     }
 }

@@ -110,8 +110,10 @@ metadata: {name: z}
     let answer = house.local().apply(wrong, false, false).await;
 
     assert_eq!(answer.status, StatusCode::BAD_REQUEST);
-    let found: Vec<(i64, String)> = answer.body["problems"].as_array().unwrap().iter().map(|p| (p["line"].as_i64().unwrap(), p["field"].as_str().unwrap().to_owned())).collect();
-    let wanted = [(8, "spec.emial"), (14, "spec.platform"), (15, "spec.protocols[0]"), (20, "spec.user_groups[0]"), (21, "spec.actions[0]"), (23, "kind"), (26, "kind")];
+    let found: Vec<(i64, String)> =
+        answer.body["problems"].as_array().unwrap().iter().map(|p| (p["line"].as_i64().unwrap(), p["field"].as_str().unwrap().to_owned())).collect();
+    let wanted =
+        [(8, "spec.emial"), (14, "spec.platform"), (15, "spec.protocols[0]"), (20, "spec.user_groups[0]"), (21, "spec.actions[0]"), (23, "kind"), (26, "kind")];
     assert_eq!(found, wanted.map(|(l, f)| (l, f.to_owned())), "{}", answer.text);
     assert!(house.local().get("/api/v1/users/groups/").await.ok().as_array().unwrap().is_empty());
 }

@@ -66,9 +66,7 @@ fn resolve(source: Source<'_>) -> Result<String, String> {
             let beside = Path::new(named_in).parent().map(Path::to_path_buf).unwrap_or_else(|| PathBuf::from("."));
             let file = beside.join(path);
             let mut text = String::new();
-            std::fs::File::open(&file)
-                .and_then(|f| f.take(1 << 20).read_to_string(&mut text))
-                .map_err(|e| format!("{}: {e}", file.display()))?;
+            std::fs::File::open(&file).and_then(|f| f.take(1 << 20).read_to_string(&mut text)).map_err(|e| format!("{}: {e}", file.display()))?;
             // An editor's line break at the end is not part of a password, and does no harm to a key.
             let kept = if text.trim_end().contains('\n') { text.as_str() } else { text.trim_end_matches(['\r', '\n']) };
             Ok(kept.to_owned())
@@ -164,7 +162,10 @@ mod tests {
 
         assert_eq!(
             lines.get(..5).unwrap_or_default(),
-            ["+ Host web1 (Default)", "    address: 10.0.0.5", "~ UserGroup ops (Default)", "    users: [alice] → [alice, bob]", "- AssetPermission old (Default)"]
+            [
+                "+ Host web1 (Default)", "    address: 10.0.0.5", "~ UserGroup ops (Default)", "    users: [alice] → [alice, bob]",
+                "- AssetPermission old (Default)"
+            ]
         );
         assert_eq!(lines.len(), 6);
     }

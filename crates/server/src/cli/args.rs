@@ -9,7 +9,9 @@ use super::{Pin, Span};
 /// Rampart: reach servers through one door that knows who you are, what you may do, and keeps the record.
 #[derive(Debug, Parser)]
 #[command(name = "rampart", version, propagate_version = true, arg_required_else_help = true)]
-#[command(after_help = "Example:\n  rampart serve --data ./data\n  rampart apply -f state.yaml --data ./data\n  rampart audit verify --data ./data\n\nExit codes: 0 fine, 1 the answer is no or it failed, 2 wrong usage, 3 server not reached, 4 not allowed.")]
+#[command(
+    after_help = "Example:\n  rampart serve --data ./data\n  rampart apply -f state.yaml --data ./data\n  rampart audit verify --data ./data\n\nExit codes: 0 fine, 1 the answer is no or it failed, 2 wrong usage, 3 server not reached, 4 not allowed."
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -29,10 +31,14 @@ pub enum Command {
     #[command(after_help = "Example:\n  rampart export --org Default > state.yaml")]
     Export(ExportArgs),
     /// List sessions, assets, accounts, users or commands.
-    #[command(after_help = "Example:\n  rampart ls sessions --active\n  rampart ls commands --session 0198… -o json\n  rampart ls users --where is_active=false")]
+    #[command(
+        after_help = "Example:\n  rampart ls sessions --active\n  rampart ls commands --session 0198… -o json\n  rampart ls users --where is_active=false"
+    )]
     Ls(LsArgs),
     /// Play a recorded session.
-    #[command(after_help = "Example:\n  rampart play 0198c2b4 --from 1m30s --speed 2\n  rampart play 0198c2b4 --cast > session.cast\n\nKeys: space pause, . step, ←/→ 5 s, ↑/↓ or +/- speed, / search, n next hit, g go to a time, i skip idle time, q quit.")]
+    #[command(
+        after_help = "Example:\n  rampart play 0198c2b4 --from 1m30s --speed 2\n  rampart play 0198c2b4 --cast > session.cast\n\nKeys: space pause, . step, ←/→ 5 s, ↑/↓ or +/- speed, / search, n next hit, g go to a time, i skip idle time, q quit."
+    )]
     Play(PlayArgs),
     /// Log in to a server and keep the login for the other commands.
     #[command(after_help = "Example:\n  rampart login https://rampart.example.org --user alice")]
@@ -313,7 +319,9 @@ pub struct ScpArgs {
 #[derive(Debug, Subcommand)]
 pub enum AuditCommand {
     /// Check the audit chain and the recordings; exit 0 = intact, 1 = broken, naming the first broken record.
-    #[command(after_help = "Example:\n  rampart audit verify --data ./data\n  rampart audit verify --bundle evidence.tar --pubkey 9f2c…\n  rampart audit verify --server https://rampart.example.org")]
+    #[command(
+        after_help = "Example:\n  rampart audit verify --data ./data\n  rampart audit verify --bundle evidence.tar --pubkey 9f2c…\n  rampart audit verify --server https://rampart.example.org"
+    )]
     Verify(VerifyArgs),
     /// Write the audit chain, its checkpoints and the recordings into one file that verifies without the server.
     #[command(after_help = "Example:\n  rampart audit export --out evidence.tar --data ./data")]

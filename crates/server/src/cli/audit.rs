@@ -84,11 +84,23 @@ fn verdict(v: &Verification) -> Verdict {
     let mut facts: Vec<String> = s
         .chains
         .iter()
-        .map(|c| say("cli.chain", &[("node", &terminal::safe(&c.node)), ("count", &c.entries.to_string()), ("signed", &c.signed_to.to_string()), ("keys", &c.keys.join(", "))]))
+        .map(|c| {
+            say(
+                "cli.chain",
+                &[("node", &terminal::safe(&c.node)), ("count", &c.entries.to_string()), ("signed", &c.signed_to.to_string()), ("keys", &c.keys.join(", "))],
+            )
+        })
         .collect();
-    facts.push(say("cli.recordings", &[("count", &s.recordings.to_string()), ("size", &bytes(s.bytes)), ("removed", &s.removed.to_string()), ("sessions", &s.sessions.to_string())]));
+    facts.push(say(
+        "cli.recordings",
+        &[("count", &s.recordings.to_string()), ("size", &bytes(s.bytes)), ("removed", &s.removed.to_string()), ("sessions", &s.sessions.to_string())],
+    ));
     facts.extend(s.unsealed.iter().map(|id| say("cli.unsealed", &[("id", &terminal::safe(id))])));
-    let chains: Vec<Value> = s.chains.iter().map(|c| json!({"node": c.node, "entries": c.entries, "seq": c.seq, "hash": c.hash, "signed_to": c.signed_to, "keys": c.keys})).collect();
+    let chains: Vec<Value> = s
+        .chains
+        .iter()
+        .map(|c| json!({"node": c.node, "entries": c.entries, "seq": c.seq, "hash": c.hash, "signed_to": c.signed_to, "keys": c.keys}))
+        .collect();
     let data = json!({"chains": chains, "entries": s.entries, "recordings": s.recordings, "bytes": s.bytes, "removed": s.removed, "unsealed": s.unsealed, "sessions": s.sessions});
     Verdict { broken: v.broken.iter().map(ToString::to_string).collect(), facts, data }
 }
@@ -118,13 +130,22 @@ async fn of_server(args: &VerifyArgs, keys: &[String]) -> Result<Verdict, Failur
     client.close().await;
     let answer = answer?;
     let number = |name: &str| answer.get(name).and_then(Value::as_u64).unwrap_or(0);
-    let mut broken: Vec<String> = answer.get("broken").and_then(Value::as_array).into_iter().flatten().filter_map(|b| b.get("text").and_then(Value::as_str)).map(str::to_owned).collect();
+    let mut broken: Vec<String> =
+        answer.get("broken").and_then(Value::as_array).into_iter().flatten().filter_map(|b| b.get("text").and_then(Value::as_str)).map(str::to_owned).collect();
     if broken.is_empty() && answer.get("sound").and_then(Value::as_bool) != Some(true) {
         broken.push(say("cli.strange_answer", &[("status", "200")]));
     }
     let facts = vec![
         say("cli.entries", &[("count", &number("entries").to_string()), ("chains", &number("chains").to_string())]),
-        say("cli.recordings", &[("count", &number("recordings").to_string()), ("size", &bytes(number("bytes"))), ("removed", &number("removed").to_string()), ("sessions", &number("sessions").to_string())]),
+        say(
+            "cli.recordings",
+            &[
+                ("count", &number("recordings").to_string()),
+                ("size", &bytes(number("bytes"))),
+                ("removed", &number("removed").to_string()),
+                ("sessions", &number("sessions").to_string()),
+            ],
+        ),
     ];
     Ok(Verdict { broken, facts, data: answer })
 }

@@ -11,7 +11,8 @@ pub async fn run(args: ExportArgs) -> Done {
     let answer = client.get(&query("/api/v1/state/export/", &pairs)).await;
     client.close().await;
     let answer = answer?;
-    let documents = answer.get("documents").unwrap_or(&answer).as_array().cloned().ok_or_else(|| Failure::failed(say("cli.strange_answer", &[("status", "200")])))?;
+    let documents =
+        answer.get("documents").unwrap_or(&answer).as_array().cloned().ok_or_else(|| Failure::failed(say("cli.strange_answer", &[("status", "200")])))?;
     let documents: Vec<Value> = documents.iter().map(only_declared).collect();
     match args.output {
         StateForm::Json => out::json(&Value::Array(documents)),

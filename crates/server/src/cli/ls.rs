@@ -156,7 +156,9 @@ fn words(value: &Value) -> String {
         Value::Number(n) => n.to_string(),
         Value::String(s) => local_time(s).unwrap_or_else(|| s.replace('\n', " ⏎ ")),
         Value::Array(items) => items.iter().map(words).collect::<Vec<_>>().join(", "),
-        Value::Object(o) => ["label", "full_value", "name", "username", "value", "display_name", "id"].iter().find_map(|k| o.get(*k)).map(words).unwrap_or_default(),
+        Value::Object(o) => {
+            ["label", "full_value", "name", "username", "value", "display_name", "id"].iter().find_map(|k| o.get(*k)).map(words).unwrap_or_default()
+        }
     }
 }
 

@@ -74,7 +74,9 @@ fn completion(shell: clap_complete::Shell) -> Done {
 fn version(output: Output) -> Done {
     let version = env!("CARGO_PKG_VERSION");
     match output {
-        Output::Json => out::json(&serde_json::json!({"name": "rampart", "version": version, "target": std::env::consts::ARCH, "system": std::env::consts::OS})),
+        Output::Json => {
+            out::json(&serde_json::json!({"name": "rampart", "version": version, "target": std::env::consts::ARCH, "system": std::env::consts::OS}))
+        }
         Output::Table => {
             out::line(&format!("rampart {version}"));
             Ok(())

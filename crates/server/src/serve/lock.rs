@@ -25,13 +25,24 @@ impl DataDir {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).with_context(|| format!("cannot create the data directory {}", dir.display()))?;
         let owner = std::fs::metadata(dir)?.uid();
         let path = dir.join("rampart.lock");
-        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path).with_context(|| format!("cannot open {}", path.display()))?;
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .with_context(|| format!("cannot open {}", path.display()))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut pid = String::new();
                 let _ = file.take(32).read_to_string(&mut pid);
-                bail!("the data directory {} is in use by another rampart (process {}); stop it first or choose another directory with --data", dir.display(), pid.trim());
+                bail!(
+                    "the data directory {} is in use by another rampart (process {}); stop it first or choose another directory with --data",
+                    dir.display(),
+                    pid.trim()
+                );
             }
             Err(TryLockError::Error(e)) => return Err(e).with_context(|| format!("cannot lock {}", path.display())),
         }

@@ -54,7 +54,12 @@ pub async fn run(config: Config, secrets: Secrets) -> anyhow::Result<()> {
 
     if !config.ssh_listen.is_empty() {
         let gateway = gw_ssh::Gateway::bind(
-            gw_ssh::Config { listen: config.ssh_listen.clone(), host_key_dir: config.data_dir.join("keys"), trusted_proxies: config.trusted_proxies.clone(), ..Default::default() },
+            gw_ssh::Config {
+                listen: config.ssh_listen.clone(),
+                host_key_dir: config.data_dir.join("keys"),
+                trusted_proxies: config.trusted_proxies.clone(),
+                ..Default::default()
+            },
             node.control.clone(),
         )
         .context("the SSH port cannot be opened")?;

@@ -10,7 +10,10 @@ use axum::Router;
 use model::{Clock, SystemClock, User};
 use policy::Authority;
 use recording::{Spool, SpoolOptions};
-use session::{Bus, Committer, LocalBus, Registry, local::{LocalControl, Parts}};
+use session::{
+    Bus, Committer, LocalBus, Registry,
+    local::{LocalControl, Parts},
+};
 use store::Store;
 use vault::{MasterKey, Vault};
 
@@ -95,7 +98,9 @@ impl Node {
         let spool = Spool::start(recordings.clone(), SpoolOptions::new(Arc::new(key.clone()))).context("the recorder cannot start")?;
         super::private_dir(&data.join("audit"))?;
         let checkpoints = data.join("audit/checkpoints.jsonl");
-        let checkpointer = Checkpointer::start(store.clone(), authority, &node_id, key.clone(), checkpoints, clock.clone()).await.context("the audit chain cannot be continued")?;
+        let checkpointer = Checkpointer::start(store.clone(), authority, &node_id, key.clone(), checkpoints, clock.clone())
+            .await
+            .context("the audit chain cannot be continued")?;
         let checkpointer = Arc::new(checkpointer);
 
         let bus: Arc<dyn Bus> = Arc::new(LocalBus::default());

@@ -33,8 +33,11 @@ fn account_for(ask: &AccountAsk, who: &Identity, facts: &ConnectFacts, access: &
                 [one] => Ok((*one).clone()),
                 [] => Err(MessagePair::new("access.no_account", "no usable account").with("asset", asset())),
                 many => {
-                    let choices: Vec<String> = many.iter().take(8).map(|a| if a.username().is_empty() { a.alias() } else { terminal::safe(a.username()) }).collect();
-                    Err(MessagePair::new("access.ambiguous_account", format!("{} accounts", many.len())).with("asset", asset()).with("choices", choices.join(", ")))
+                    let choices: Vec<String> =
+                        many.iter().take(8).map(|a| if a.username().is_empty() { a.alias() } else { terminal::safe(a.username()) }).collect();
+                    Err(MessagePair::new("access.ambiguous_account", format!("{} accounts", many.len()))
+                        .with("asset", asset())
+                        .with("choices", choices.join(", ")))
                 }
             }
         }
@@ -100,16 +103,25 @@ impl LocalControl {
 
     /// Why a person without any usable account is refused: what the evaluation says about a neutral account.
     fn probe(&self, who: &Identity, facts: &ConnectFacts, ask: &Ask, now: model::Time) -> Option<MessagePair> {
-        let target = ConnectTarget { asset: facts.asset.clone(), platform: facts.platform.clone(), account: TargetAccount::Anonymous, protocol: ask.protocol.clone() };
+        let target =
+            ConnectTarget { asset: facts.asset.clone(), platform: facts.platform.clone(), account: TargetAccount::Anonymous, protocol: ask.protocol.clone() };
         match Decider.connect(who, &facts.facts(), target, now) {
-            Err(d) if !matches!(d.reason, DenialReason::Account | DenialReason::Action) => Some(
-                d.message().with("asset", terminal::safe(&facts.asset.name)).with("account", "").with("protocol", terminal::safe(&ask.protocol)),
-            ),
+            Err(d) if !matches!(d.reason, DenialReason::Account | DenialReason::Action) => {
+                Some(d.message().with("asset", terminal::safe(&facts.asset.name)).with("account", "").with("protocol", terminal::safe(&ask.protocol)))
+            }
             _ => None,
         }
     }
 
-    async fn denied(&self, who: &Identity, ask: &Ask, name: &str, facts: Option<&ConnectFacts>, code: &str, why: Option<serde_json::Value>) -> Result<(), MessagePair> {
+    async fn denied(
+        &self,
+        who: &Identity,
+        ask: &Ask,
+        name: &str,
+        facts: Option<&ConnectFacts>,
+        code: &str,
+        why: Option<serde_json::Value>,
+    ) -> Result<(), MessagePair> {
         let mut event = self.audit_event("session.denied", Some(who), &ask.client.to_string());
         event.org = facts.map(|f| f.asset.org);
         event.target = facts.map_or_else(|| terminal::safe(name), |f| format!("{}({})", f.asset.name, f.asset.address));

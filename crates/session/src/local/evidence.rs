@@ -97,7 +97,9 @@ impl LocalControl {
             Ok(c) => Ok(TargetSecret::Password(c.secret)),
             Err(e) => {
                 tracing::error!(account = %account.id, error = %e, "secret cannot be opened");
-                Err(MessagePair::new("target.no_secret", e.to_string()).with("account", terminal::safe(&account.username)).with("asset", terminal::safe(&granted.on().asset.name)))
+                Err(MessagePair::new("target.no_secret", e.to_string())
+                    .with("account", terminal::safe(&account.username))
+                    .with("asset", terminal::safe(&granted.on().asset.name)))
             }
         }
     }
@@ -149,7 +151,14 @@ fn by(row: &SessionRow) -> audit::events::By {
 ///
 /// # Errors
 /// The store failed.
-pub async fn recover(store: &Store, authority: Authority, node_id: &str, recordings: &Path, signer: &dyn recording::Signer, now: model::Time) -> store::Result<usize> {
+pub async fn recover(
+    store: &Store,
+    authority: Authority,
+    node_id: &str,
+    recordings: &Path,
+    signer: &dyn recording::Signer,
+    now: model::Time,
+) -> store::Result<usize> {
     let open = store.node(authority).open_sessions(Some(node_id)).await?;
     let count = open.len();
     for mut row in open {

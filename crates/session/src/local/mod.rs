@@ -21,7 +21,9 @@ use vault::Vault;
 use crate::{
     Registry,
     bus::Bus,
-    control::{AccountChoice, Ask, ControlPlane, End, HostKeyVerdict, Limits, Login, LoginStart, Opening, SeenHostKey, Target, TargetQuery, TargetSecret, Totals},
+    control::{
+        AccountChoice, Ask, ControlPlane, End, HostKeyVerdict, Limits, Login, LoginStart, Opening, SeenHostKey, Target, TargetQuery, TargetSecret, Totals,
+    },
 };
 
 pub use evidence::recover;

@@ -76,7 +76,19 @@ impl LocalControl {
             1 => return best.into_iter().next().map(target).ok_or_else(|| MessagePair::new("system.unavailable", "no target")),
             0 => MessagePair::new("access.unknown_target", "no rule names an asset of that name, address or id").with("name", shown.clone()),
             _ => {
-                let choices: Vec<String> = best.iter().take(NAMED_CHOICES).map(|g| format!("{} ({}, {}, id {:.8})", terminal::safe(&g.asset.name), terminal::safe(&g.asset.address), terminal::safe(&g.org), g.asset.id.to_string())).collect();
+                let choices: Vec<String> = best
+                    .iter()
+                    .take(NAMED_CHOICES)
+                    .map(|g| {
+                        format!(
+                            "{} ({}, {}, id {:.8})",
+                            terminal::safe(&g.asset.name),
+                            terminal::safe(&g.asset.address),
+                            terminal::safe(&g.org),
+                            g.asset.id.to_string()
+                        )
+                    })
+                    .collect();
                 MessagePair::new("access.ambiguous_target", format!("{} assets", best.len())).with("name", shown.clone()).with("choices", choices.join("; "))
             }
         };

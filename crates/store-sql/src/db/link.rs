@@ -3,7 +3,8 @@
 use std::{str::FromStr, time::Duration};
 
 use sqlx::{
-    AssertSqlSafe, Column, ConnectOptions, Connection, PgConnection, PgPool, Postgres, Row, Sqlite, SqliteConnection, SqlitePool, Transaction, TypeInfo, ValueRef,
+    AssertSqlSafe, Column, ConnectOptions, Connection, PgConnection, PgPool, Postgres, Row, Sqlite, SqliteConnection, SqlitePool, Transaction, TypeInfo,
+    ValueRef,
     pool::PoolConnection,
     postgres::{PgArguments, PgConnectOptions, PgPoolOptions, PgRow},
     query::Query,
@@ -82,7 +83,10 @@ impl Db {
                 .foreign_keys(true)
                 .statement_cache_capacity(256)
                 .disable_statement_logging();
-            let pool = SqlitePoolOptions::new().max_connections(readers).acquire_timeout(ACQUIRE).test_before_acquire(false)
+            let pool = SqlitePoolOptions::new()
+                .max_connections(readers)
+                .acquire_timeout(ACQUIRE)
+                .test_before_acquire(false)
                 .idle_timeout(None)
                 .max_lifetime(None)
                 .connect_lazy_with(options.clone().pragma("query_only", "ON"));

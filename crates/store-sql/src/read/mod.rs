@@ -132,4 +132,3 @@ pub(crate) async fn logs(link: &mut Link, reach: OrgFilter, table: &str, query: 
     let rows = rows.into_iter().map(|mut c| (log.read)(&mut c)).collect::<Result<Vec<_>>>()?;
     Ok(Page { count, rows })
 }
-

@@ -16,8 +16,14 @@ const SECRET: &str = "account_id,org_id,version,secret_type,secret,passphrase,cr
 
 fn account_secret(c: &mut Cells) -> Result<AccountSecret> {
     Ok(AccountSecret {
-        account: c.id()?, org: c.id()?, version: c.int()?, secret_type: c.word()?, secret: c.opt_text()?.map(Sealed), passphrase: c.opt_text()?.map(Sealed),
-        created_by: c.text()?, date_created: c.time()?,
+        account: c.id()?,
+        org: c.id()?,
+        version: c.int()?,
+        secret_type: c.word()?,
+        secret: c.opt_text()?.map(Sealed),
+        passphrase: c.opt_text()?.map(Sealed),
+        created_by: c.text()?,
+        date_created: c.time()?,
     })
 }
 
@@ -55,7 +61,13 @@ pub(crate) async fn host_keys(link: &mut Link, reach: OrgFilter, asset: Id<model
     );
     all(link.rows(&sql, args).await?, |c| {
         Ok(HostKey {
-            org: c.id()?, asset: c.id()?, address: c.text()?, algorithm: c.text()?, public_key: c.text()?, fingerprint: c.text()?, first_seen: c.time()?,
+            org: c.id()?,
+            asset: c.id()?,
+            address: c.text()?,
+            algorithm: c.text()?,
+            public_key: c.text()?,
+            fingerprint: c.text()?,
+            first_seen: c.time()?,
             pinned: c.bool()?,
         })
     })
@@ -77,7 +89,11 @@ pub(crate) async fn user_secrets(link: &mut Link, user: Id<User>) -> Result<User
     let sql = "SELECT password_hash,password_history,password_set,otp,otp_last_step,setup_token_hash FROM user_secrets WHERE user_id = ?";
     let Some(mut c) = link.first(sql, args![user]).await? else { return Err(StoreError::Missing("user".to_owned())) };
     Ok(UserSecrets {
-        password_hash: c.opt_text()?, password_history: c.json()?, password_set: c.opt_time()?, otp: c.opt_text()?.map(Sealed), otp_last_step: c.int()?,
+        password_hash: c.opt_text()?,
+        password_history: c.json()?,
+        password_set: c.opt_time()?,
+        otp: c.opt_text()?.map(Sealed),
+        otp_last_step: c.int()?,
         setup_token_hash: c.opt_text()?,
     })
 }
@@ -88,17 +104,28 @@ pub(crate) async fn public_keys(link: &mut Link, user: Id<User>) -> Result<Vec<P
 }
 
 pub(crate) async fn memberships(link: &mut Link, user: Id<User>) -> Result<Vec<(Role, Option<Id<Org>>)>> {
-    let sql = format!("SELECT {}, b.org_id FROM role_bindings b JOIN roles t ON t.id = b.role_id WHERE b.user_id = ? ORDER BY b.org_key, t.id", select_list::<Role>());
+    let sql = format!(
+        "SELECT {}, b.org_id FROM role_bindings b JOIN roles t ON t.id = b.role_id WHERE b.user_id = ? ORDER BY b.org_key, t.id",
+        select_list::<Role>()
+    );
     all(link.rows(&sql, args![user]).await?, |c| Ok((Role::read(c)?, c.opt_id()?)))
 }
 
 pub(crate) async fn token(link: &mut Link, kind: TokenKind, hash: &str, now: Time) -> Result<Option<Token>> {
-    let sql = "SELECT id,user_id,kind,hash,csrf_hash,date_created,date_expired,client,date_confirmed FROM tokens WHERE kind = ? AND hash = ? AND date_expired > ?";
+    let sql =
+        "SELECT id,user_id,kind,hash,csrf_hash,date_created,date_expired,client,date_confirmed FROM tokens WHERE kind = ? AND hash = ? AND date_expired > ?";
     let row = link.first(sql, args![word(&kind), hash, now]).await?;
     row.map(|mut c| {
         Ok(Token {
-            id: c.id()?, user: c.id()?, kind: c.word()?, hash: c.text()?, csrf_hash: c.text()?, date_created: c.time()?, date_expired: c.time()?,
-            client: c.text()?, date_confirmed: c.opt_time()?,
+            id: c.id()?,
+            user: c.id()?,
+            kind: c.word()?,
+            hash: c.text()?,
+            csrf_hash: c.text()?,
+            date_created: c.time()?,
+            date_expired: c.time()?,
+            client: c.text()?,
+            date_confirmed: c.opt_time()?,
         })
     })
     .transpose()

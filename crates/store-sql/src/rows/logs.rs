@@ -66,33 +66,97 @@ fn to_json<T: Serialize>(row: Result<T>) -> Result<Value> {
 
 pub(crate) fn session(c: &mut Cells) -> Result<SessionRow> {
     Ok(SessionRow {
-        id: c.id()?, org: c.id()?, user_id: c.id()?, user: c.text()?, asset_id: c.id()?, asset: c.text()?, account_id: c.opt_id()?, account: c.text()?,
-        protocol: c.text()?, kind: c.word()?, login_from: c.word()?, remote_addr: c.text()?, node_id: c.text()?, decision_id: c.text()?,
-        connection_id: c.text()?, state: c.word()?, is_success: c.bool()?, end_reason: c.opt_word()?, end_fault: c.opt_word()?, exit_code: c.opt_int()?,
-        recording: c.opt_text()?, recording_hash: c.opt_text()?, recording_size: c.int()?, command_amount: c.int()?, bytes_in: c.int()?, bytes_out: c.int()?,
-        date_start: c.time()?, date_end: c.opt_time()?, date_alive: c.time()?, comment: c.text()?,
+        id: c.id()?,
+        org: c.id()?,
+        user_id: c.id()?,
+        user: c.text()?,
+        asset_id: c.id()?,
+        asset: c.text()?,
+        account_id: c.opt_id()?,
+        account: c.text()?,
+        protocol: c.text()?,
+        kind: c.word()?,
+        login_from: c.word()?,
+        remote_addr: c.text()?,
+        node_id: c.text()?,
+        decision_id: c.text()?,
+        connection_id: c.text()?,
+        state: c.word()?,
+        is_success: c.bool()?,
+        end_reason: c.opt_word()?,
+        end_fault: c.opt_word()?,
+        exit_code: c.opt_int()?,
+        recording: c.opt_text()?,
+        recording_hash: c.opt_text()?,
+        recording_size: c.int()?,
+        command_amount: c.int()?,
+        bytes_in: c.int()?,
+        bytes_out: c.int()?,
+        date_start: c.time()?,
+        date_end: c.opt_time()?,
+        date_alive: c.time()?,
+        comment: c.text()?,
     })
 }
 
 pub(crate) fn session_values(s: &SessionRow) -> Vec<Val> {
     args![
-        s.id, s.org, s.user_id, &s.user, s.asset_id, &s.asset, s.account_id, &s.account, &s.protocol, word(&s.kind), word(&s.login_from), &s.remote_addr,
-        &s.node_id, &s.decision_id, &s.connection_id, word(&s.state), s.is_success, s.end_reason.as_ref().map(word), s.end_fault.as_ref().map(word),
-        s.exit_code, &s.recording, &s.recording_hash, s.recording_size, s.command_amount, s.bytes_in, s.bytes_out, s.date_start, s.date_end, s.date_alive,
-        &s.comment, s.is_finished()
+        s.id,
+        s.org,
+        s.user_id,
+        &s.user,
+        s.asset_id,
+        &s.asset,
+        s.account_id,
+        &s.account,
+        &s.protocol,
+        word(&s.kind),
+        word(&s.login_from),
+        &s.remote_addr,
+        &s.node_id,
+        &s.decision_id,
+        &s.connection_id,
+        word(&s.state),
+        s.is_success,
+        s.end_reason.as_ref().map(word),
+        s.end_fault.as_ref().map(word),
+        s.exit_code,
+        &s.recording,
+        &s.recording_hash,
+        s.recording_size,
+        s.command_amount,
+        s.bytes_in,
+        s.bytes_out,
+        s.date_start,
+        s.date_end,
+        s.date_alive,
+        &s.comment,
+        s.is_finished()
     ]
 }
 
 fn command(c: &mut Cells) -> Result<Command> {
     Ok(Command {
-        id: c.id()?, org: c.id()?, session: c.id()?, user: c.text()?, asset: c.text()?, account: c.text()?, remote_addr: c.text()?, input: c.text()?,
-        output: c.text()?, risk_level: risk(c.int()?), timestamp: c.time()?, offset_ms: c.int()?, duration_ms: c.opt_int()?,
+        id: c.id()?,
+        org: c.id()?,
+        session: c.id()?,
+        user: c.text()?,
+        asset: c.text()?,
+        account: c.text()?,
+        remote_addr: c.text()?,
+        input: c.text()?,
+        output: c.text()?,
+        risk_level: risk(c.int()?),
+        timestamp: c.time()?,
+        offset_ms: c.int()?,
+        duration_ms: c.opt_int()?,
     })
 }
 
 pub(crate) fn command_values(c: &Command) -> Vec<Val> {
     args![
-        c.id, c.org, c.session, &c.user, &c.asset, &c.account, &c.remote_addr, &c.input, &c.output, c.risk_level as i64, c.timestamp, c.offset_ms, c.duration_ms
+        c.id, c.org, c.session, &c.user, &c.asset, &c.account, &c.remote_addr, &c.input, &c.output, c.risk_level as i64, c.timestamp, c.offset_ms,
+        c.duration_ms
     ]
 }
 
@@ -103,28 +167,42 @@ fn risk(n: i64) -> RiskLevel {
 
 fn login(c: &mut Cells) -> Result<LoginLog> {
     Ok(LoginLog {
-        id: c.id()?, username: c.text()?, user_id: c.opt_id()?, login_type: c.word()?, ip: c.text()?, user_agent: c.text()?, mfa: c.word()?, backend: c.text()?,
-        reason: c.text()?, status: c.bool()?, datetime: c.time()?,
+        id: c.id()?,
+        username: c.text()?,
+        user_id: c.opt_id()?,
+        login_type: c.word()?,
+        ip: c.text()?,
+        user_agent: c.text()?,
+        mfa: c.word()?,
+        backend: c.text()?,
+        reason: c.text()?,
+        status: c.bool()?,
+        datetime: c.time()?,
     })
 }
 
 pub(crate) fn login_values(l: &LoginLog) -> Vec<Val> {
-    args![
-        l.id, &l.username, l.user_id, word(&l.login_type), &l.ip, &l.user_agent, word(&l.mfa), &l.backend, &l.reason, l.status, l.datetime
-    ]
+    args![l.id, &l.username, l.user_id, word(&l.login_type), &l.ip, &l.user_agent, word(&l.mfa), &l.backend, &l.reason, l.status, l.datetime]
 }
 
 fn operate(c: &mut Cells) -> Result<OperateLog> {
     Ok(OperateLog {
-        id: c.id()?, org: c.opt_id()?, user: c.text()?, action: c.text()?, resource_type: c.text()?, resource: c.text()?, resource_id: c.text()?,
-        before: c.json()?, after: c.json()?, remote_addr: c.text()?, datetime: c.time()?,
+        id: c.id()?,
+        org: c.opt_id()?,
+        user: c.text()?,
+        action: c.text()?,
+        resource_type: c.text()?,
+        resource: c.text()?,
+        resource_id: c.text()?,
+        before: c.json()?,
+        after: c.json()?,
+        remote_addr: c.text()?,
+        datetime: c.time()?,
     })
 }
 
 pub(crate) fn operate_values(o: &OperateLog) -> Vec<Val> {
-    args![
-        o.id, o.org, &o.user, &o.action, &o.resource_type, &o.resource, &o.resource_id, json(&o.before), json(&o.after), &o.remote_addr, o.datetime
-    ]
+    args![o.id, o.org, &o.user, &o.action, &o.resource_type, &o.resource, &o.resource_id, json(&o.before), json(&o.after), &o.remote_addr, o.datetime]
 }
 
 fn password(c: &mut Cells) -> Result<PasswordChangeLog> {
@@ -142,7 +220,5 @@ pub(crate) fn audit_values(e: &AuditEntry) -> Vec<Val> {
     let AuditEvent { kind, org, actor, actor_id, target, target_id, session, remote_addr, at, .. } = &e.event;
     // INVARIANT: the same text that was hashed, see `AuditEntry::digest`
     let body = serde_json::to_value(&e.event).map(|v| v.to_string()).unwrap_or_default();
-    args![
-        &e.node_id, e.seq, body, &e.prev_hash, &e.hash, kind, *org, actor, *actor_id, target, target_id, *session, remote_addr, *at
-    ]
+    args![&e.node_id, e.seq, body, &e.prev_hash, &e.hash, kind, *org, actor, *actor_id, target, target_id, *session, remote_addr, *at]
 }

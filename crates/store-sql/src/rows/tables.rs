@@ -62,14 +62,33 @@ impl Table for Platform {
     }
     fn values(&self) -> Vec<Val> {
         args![
-            self.id, &self.name, self.category.as_str(), &self.kind, &self.charset, self.gateway_enabled, self.su_enabled,
-            self.su_method.as_ref().map(word), json(&self.protocols), self.builtin, &self.comment
+            self.id,
+            &self.name,
+            self.category.as_str(),
+            &self.kind,
+            &self.charset,
+            self.gateway_enabled,
+            self.su_enabled,
+            self.su_method.as_ref().map(word),
+            json(&self.protocols),
+            self.builtin,
+            &self.comment
         ]
     }
     fn read(c: &mut Cells) -> Result<Self> {
         Ok(Platform {
-            id: c.id()?, name: c.text()?, category: c.word()?, kind: c.text()?, charset: c.text()?, gateway_enabled: c.bool()?, su_enabled: c.bool()?,
-            su_method: c.opt_word()?, protocols: c.json()?, builtin: c.bool()?, comment: c.text()?, meta: read_meta(c)?,
+            id: c.id()?,
+            name: c.text()?,
+            category: c.word()?,
+            kind: c.text()?,
+            charset: c.text()?,
+            gateway_enabled: c.bool()?,
+            su_enabled: c.bool()?,
+            su_method: c.opt_word()?,
+            protocols: c.json()?,
+            builtin: c.bool()?,
+            comment: c.text()?,
+            meta: read_meta(c)?,
         })
     }
     fn uniques(&self) -> Vec<Unique> {
@@ -94,16 +113,41 @@ impl Table for User {
     fn values(&self) -> Vec<Val> {
         let email = self.email.trim().to_lowercase();
         args![
-            self.id, &self.username, &self.name, &self.email, &self.phone, word(&self.source), self.is_active, self.date_expired, word(&self.mfa_level),
-            self.need_update_password, self.is_service_account, &self.lang, self.last_login, &self.comment,
-            User::canonical(&self.username), (!email.is_empty()).then_some(email)
+            self.id,
+            &self.username,
+            &self.name,
+            &self.email,
+            &self.phone,
+            word(&self.source),
+            self.is_active,
+            self.date_expired,
+            word(&self.mfa_level),
+            self.need_update_password,
+            self.is_service_account,
+            &self.lang,
+            self.last_login,
+            &self.comment,
+            User::canonical(&self.username),
+            (!email.is_empty()).then_some(email)
         ]
     }
     fn read(c: &mut Cells) -> Result<Self> {
         Ok(User {
-            id: c.id()?, username: c.text()?, name: c.text()?, email: c.text()?, phone: c.text()?, source: c.word()?, is_active: c.bool()?,
-            date_expired: c.opt_time()?, mfa_level: c.word()?, need_update_password: c.bool()?, is_service_account: c.bool()?, lang: c.text()?,
-            last_login: c.opt_time()?, comment: c.text()?, meta: read_meta(c)?,
+            id: c.id()?,
+            username: c.text()?,
+            name: c.text()?,
+            email: c.text()?,
+            phone: c.text()?,
+            source: c.word()?,
+            is_active: c.bool()?,
+            date_expired: c.opt_time()?,
+            mfa_level: c.word()?,
+            need_update_password: c.bool()?,
+            is_service_account: c.bool()?,
+            lang: c.text()?,
+            last_login: c.opt_time()?,
+            comment: c.text()?,
+            meta: read_meta(c)?,
         })
     }
     fn uniques(&self) -> Vec<Unique> {
@@ -130,7 +174,13 @@ impl Table for PublicKey {
     }
     fn read(c: &mut Cells) -> Result<Self> {
         Ok(PublicKey {
-            id: c.id()?, user: c.id()?, name: c.text()?, public_key: c.text()?, fingerprint: c.text()?, is_active: c.bool()?, date_last_used: c.opt_time()?,
+            id: c.id()?,
+            user: c.id()?,
+            name: c.text()?,
+            public_key: c.text()?,
+            fingerprint: c.text()?,
+            is_active: c.bool()?,
+            date_last_used: c.opt_time()?,
             meta: read_meta(c)?,
         })
     }
@@ -231,14 +281,34 @@ impl Table for Asset {
     }
     fn values(&self) -> Vec<Val> {
         args![
-            self.id, self.org, &self.name, &self.address, self.platform, self.category.as_str(), json(&self.protocols), self.is_active,
-            word(&self.connectivity), self.date_verified, &self.comment
+            self.id,
+            self.org,
+            &self.name,
+            &self.address,
+            self.platform,
+            self.category.as_str(),
+            json(&self.protocols),
+            self.is_active,
+            word(&self.connectivity),
+            self.date_verified,
+            &self.comment
         ]
     }
     fn read(c: &mut Cells) -> Result<Self> {
         Ok(Asset {
-            id: c.id()?, org: c.id()?, name: c.text()?, address: c.text()?, platform: c.id()?, category: c.word()?, nodes: Vec::new(), protocols: c.json()?,
-            is_active: c.bool()?, connectivity: c.word()?, date_verified: c.opt_time()?, comment: c.text()?, meta: read_meta(c)?,
+            id: c.id()?,
+            org: c.id()?,
+            name: c.text()?,
+            address: c.text()?,
+            platform: c.id()?,
+            category: c.word()?,
+            nodes: Vec::new(),
+            protocols: c.json()?,
+            is_active: c.bool()?,
+            connectivity: c.word()?,
+            date_verified: c.opt_time()?,
+            comment: c.text()?,
+            meta: read_meta(c)?,
         })
     }
     fn uniques(&self) -> Vec<Unique> {
@@ -262,22 +332,55 @@ impl Table for Account {
     }
     fn values(&self) -> Vec<Val> {
         args![
-            self.id, self.org, self.asset, &self.name, &self.username, self.secret_type.as_str(), self.has_secret, self.privileged, self.is_active,
-            self.secret_reset, self.su_from, &self.source, self.version, word(&self.connectivity), self.date_verified, self.date_change_secret, &self.comment
+            self.id,
+            self.org,
+            self.asset,
+            &self.name,
+            &self.username,
+            self.secret_type.as_str(),
+            self.has_secret,
+            self.privileged,
+            self.is_active,
+            self.secret_reset,
+            self.su_from,
+            &self.source,
+            self.version,
+            word(&self.connectivity),
+            self.date_verified,
+            self.date_change_secret,
+            &self.comment
         ]
     }
     fn read(c: &mut Cells) -> Result<Self> {
         Ok(Account {
-            id: c.id()?, org: c.id()?, asset: c.id()?, name: c.text()?, username: c.text()?, secret_type: c.word()?, has_secret: c.bool()?,
-            privileged: c.bool()?, is_active: c.bool()?, secret_reset: c.bool()?, su_from: c.opt_id()?, source: c.text()?, version: c.int()?,
-            connectivity: c.word()?, date_verified: c.opt_time()?, date_change_secret: c.opt_time()?, comment: c.text()?, meta: read_meta(c)?,
+            id: c.id()?,
+            org: c.id()?,
+            asset: c.id()?,
+            name: c.text()?,
+            username: c.text()?,
+            secret_type: c.word()?,
+            has_secret: c.bool()?,
+            privileged: c.bool()?,
+            is_active: c.bool()?,
+            secret_reset: c.bool()?,
+            su_from: c.opt_id()?,
+            source: c.text()?,
+            version: c.int()?,
+            connectivity: c.word()?,
+            date_verified: c.opt_time()?,
+            date_change_secret: c.opt_time()?,
+            comment: c.text()?,
+            meta: read_meta(c)?,
         })
     }
     fn uniques(&self) -> Vec<Unique> {
         vec![
             unique("name", "asset_id = ? AND name = ?", args![self.asset, &self.name], &self.name),
             unique(
-                "username", "asset_id = ? AND username = ? AND secret_type = ?", args![self.asset, &self.username, self.secret_type.as_str()], &self.username,
+                "username",
+                "asset_id = ? AND username = ? AND secret_type = ?",
+                args![self.asset, &self.username, self.secret_type.as_str()],
+                &self.username,
             ),
         ]
     }
@@ -296,16 +399,36 @@ impl Table for AssetPermission {
     }
     fn values(&self) -> Vec<Val> {
         args![
-            self.id, self.org, &self.name, json(&self.accounts), json(&self.protocols), i64::from(self.actions.bits()), self.date_start, self.date_expired,
-            self.is_active, &self.comment
+            self.id,
+            self.org,
+            &self.name,
+            json(&self.accounts),
+            json(&self.protocols),
+            i64::from(self.actions.bits()),
+            self.date_start,
+            self.date_expired,
+            self.is_active,
+            &self.comment
         ]
     }
     fn read(c: &mut Cells) -> Result<Self> {
         let actions = |bits: i64| u16::try_from(bits).map(Actions::from_bits).map_err(|e| StoreError::Corrupt(e.to_string()));
         Ok(AssetPermission {
-            id: c.id()?, org: c.id()?, name: c.text()?, users: Vec::new(), user_groups: Vec::new(), assets: Vec::new(), nodes: Vec::new(),
-            accounts: c.json()?, protocols: c.json()?, actions: actions(c.int()?)?, date_start: c.time()?, date_expired: c.time()?, is_active: c.bool()?,
-            comment: c.text()?, meta: read_meta(c)?,
+            id: c.id()?,
+            org: c.id()?,
+            name: c.text()?,
+            users: Vec::new(),
+            user_groups: Vec::new(),
+            assets: Vec::new(),
+            nodes: Vec::new(),
+            accounts: c.json()?,
+            protocols: c.json()?,
+            actions: actions(c.int()?)?,
+            date_start: c.time()?,
+            date_expired: c.time()?,
+            is_active: c.bool()?,
+            comment: c.text()?,
+            meta: read_meta(c)?,
         })
     }
     fn uniques(&self) -> Vec<Unique> {

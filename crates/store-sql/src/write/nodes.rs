@@ -110,7 +110,8 @@ pub(super) async fn delete(link: &mut Link, node: &Node) -> Result<()> {
     }
     let (from, to) = below(&stored.key);
     let key = stored.key.as_str();
-    let sql = "SELECT count(DISTINCT an.asset_id) FROM nodes n JOIN asset_nodes an ON an.node_id = n.id WHERE n.node_key = ? OR (n.node_key > ? AND n.node_key < ?)";
+    let sql =
+        "SELECT count(DISTINCT an.asset_id) FROM nodes n JOIN asset_nodes an ON an.node_id = n.id WHERE n.node_key = ? OR (n.node_key > ? AND n.node_key < ?)";
     let assets = link.number(sql, args![key, &from, &to]).await?;
     if assets > 0 {
         return Err(StoreError::InUse(label(&stored), format!("{assets} assets lie in it or below it")));

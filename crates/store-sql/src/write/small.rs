@@ -104,7 +104,8 @@ pub(super) async fn user_secrets(link: &mut Link, user: Id<User>, s: &UserSecret
     let (seed, step) = (old.opt_text()?, old.int()?);
     let otp = s.otp.as_ref().map(|o| o.0.clone());
     let step = if otp == seed { s.otp_last_step.max(step) } else { s.otp_last_step };
-    let sql = "UPDATE user_secrets SET password_hash = ?, password_history = ?, password_set = ?, otp = ?, otp_last_step = ?, setup_token_hash = ? WHERE user_id = ?";
+    let sql =
+        "UPDATE user_secrets SET password_hash = ?, password_history = ?, password_set = ?, otp = ?, otp_last_step = ?, setup_token_hash = ? WHERE user_id = ?";
     link.exec(sql, args![&s.password_hash, json(&s.password_history), s.password_set, otp, step, &s.setup_token_hash, user]).await.map(drop)
 }
 

@@ -31,8 +31,16 @@ pub async fn facts_hold_what_decides(place: &Place) {
         named("6 off", &|r| (r.user_groups, r.assets, r.is_active) = (vec![staff.id], vec![server.id], false)),
     ];
     let mut all: Vec<Record> = vec![
-        alice.clone().into(), bob.clone().into(), staff.clone().into(), crew.into(), web.clone().into(), deep.clone().into(), server.clone().into(), other.into(),
-        login.into(), off.into(),
+        alice.clone().into(),
+        bob.clone().into(),
+        staff.clone().into(),
+        crew.into(),
+        web.clone().into(),
+        deep.clone().into(),
+        server.clone().into(),
+        other.into(),
+        login.into(),
+        off.into(),
     ];
     all.extend(rules);
     insert(&store, all).await.unwrap();
@@ -70,14 +78,12 @@ pub async fn granted_assets_are_those_of_rules_in_force(place: &Place) {
     (now.users, now.nodes) = (vec![alice.id], vec![web.id]);
     (later.users, later.assets, later.date_start) = (vec![alice.id], vec![direct.id], at(100));
     (there.users, there.assets) = (vec![alice.id], vec![far.id]);
-    let all: Vec<Record> = vec![
-        acme.into(), alice.clone().into(), web.into(), direct.into(), below.into(), far.into(), off.into(), now.into(), later.into(), there.into(),
-    ];
+    let all: Vec<Record> =
+        vec![acme.into(), alice.clone().into(), web.into(), direct.into(), below.into(), far.into(), off.into(), now.into(), later.into(), there.into()];
     insert(&store, all).await.unwrap();
 
-    let seen = async |now: i64, q: Query| {
-        raw(&store).granted_assets(alice.id, at(now), &q).await.unwrap().rows.into_iter().map(|g| g.asset.name).collect::<Vec<_>>()
-    };
+    let seen =
+        async |now: i64, q: Query| raw(&store).granted_assets(alice.id, at(now), &q).await.unwrap().rows.into_iter().map(|g| g.asset.name).collect::<Vec<_>>();
     assert_eq!(seen(1, Query::all()).await, ["below", "far"]);
     assert_eq!(seen(100, Query::all()).await, ["below", "direct", "far"]);
     assert_eq!(seen(31_536_000, Query::all()).await, Vec::<String>::new());
@@ -85,7 +91,10 @@ pub async fn granted_assets_are_those_of_rules_in_force(place: &Place) {
     assert_eq!(seen(1, Query::all().page(1, 1)).await, ["far"]);
     let page = raw(&store).granted_assets(alice.id, at(1), &Query::all().page(0, 1)).await.unwrap();
     let first = &page.rows[0];
-    assert_eq!((page.count, first.platform.as_str(), first.org.as_str(), first.nodes.as_slice()), (2, "Linux", "Default", ["/Default/Web".to_owned()].as_slice()));
+    assert_eq!(
+        (page.count, first.platform.as_str(), first.org.as_str(), first.nodes.as_slice()),
+        (2, "Linux", "Default", ["/Default/Web".to_owned()].as_slice())
+    );
     assert!(raw(&store).granted_assets(User::ADMIN, at(1), &Query::all()).await.unwrap().rows.is_empty());
 }
 
@@ -157,7 +166,8 @@ pub async fn facts_agree_with_lists_in_random_worlds(place: &Place) {
     insert(&store, all).await.unwrap();
 
     for person in &people {
-        let listed: BTreeSet<Id<Asset>> = raw(&store).granted_assets(person.id, start(), &Query::all()).await.unwrap().rows.into_iter().map(|g| g.asset.id).collect();
+        let listed: BTreeSet<Id<Asset>> =
+            raw(&store).granted_assets(person.id, start(), &Query::all()).await.unwrap().rows.into_iter().map(|g| g.asset.id).collect();
         let mut decided = BTreeSet::new();
         for asset in &assets {
             let facts = raw(&store).connect_facts(OrgFilter::All, person.id, asset.id).await.unwrap().unwrap();

@@ -143,7 +143,8 @@ pub async fn sessions_walk_their_life_cycle(place: &Place) {
     back.state = SessionState::Connected;
     assert!(matches!(set(&back).await, Err(StoreError::Stale(_))), "life has one direction");
     let alive = s.clone();
-    (s.state, s.end_reason, s.date_end, s.exit_code, s.recording_hash) = (SessionState::Closed, Some(EndReason::Client), Some(at(9)), Some(0), Some("ff".into()));
+    (s.state, s.end_reason, s.date_end, s.exit_code, s.recording_hash) =
+        (SessionState::Closed, Some(EndReason::Client), Some(at(9)), Some(0), Some("ff".into()));
     set(&s).await.unwrap();
     assert_eq!(stored(s.id).await, Some(s.clone()));
 
@@ -182,7 +183,13 @@ pub async fn logs_are_seen_by_their_organization(place: &Place) {
     };
     raw(&store).log(batch).await.unwrap();
     let mut work = unit();
-    let row = |u: &User| PasswordChangeLog { id: Id::generate(), user: format!("{}({})", u.name, u.username), change_by: "X".into(), remote_addr: "h".into(), datetime: start() };
+    let row = |u: &User| PasswordChangeLog {
+        id: Id::generate(),
+        user: format!("{}({})", u.name, u.username),
+        change_by: "X".into(),
+        remote_addr: "h".into(),
+        datetime: start(),
+    };
     work.password.extend([row(&alice), row(&bob)]);
     store.commit(work).await.unwrap();
 
@@ -200,8 +207,11 @@ pub async fn logs_are_seen_by_their_organization(place: &Place) {
     let all = store.read(us().every_org());
     let mine = all.logs::<Command>(&Query::filter(Filter::eq("session", here.id))).await.unwrap();
     assert_eq!(mine.rows.iter().map(|c| c.input.as_str()).collect::<Vec<_>>(), ["rm -rf /", "ls -l"], "newest first");
-    let between = Query::filter(Filter { field: "timestamp".into(), op: Op::Ge, values: vec!["2026-01-01T00:00:02Z".into()] })
-        .and(Filter { field: "timestamp".into(), op: Op::Lt, values: vec!["2026-01-01T00:00:03Z".into()] });
+    let between = Query::filter(Filter { field: "timestamp".into(), op: Op::Ge, values: vec!["2026-01-01T00:00:02Z".into()] }).and(Filter {
+        field: "timestamp".into(),
+        op: Op::Lt,
+        values: vec!["2026-01-01T00:00:03Z".into()],
+    });
     assert_eq!(all.logs::<Command>(&between).await.unwrap().rows[0].input, "rm -rf /");
     assert_eq!(all.logs::<Command>(&Query::all().search("RM -rf")).await.unwrap().count, 1);
     assert_eq!(all.logs::<Command>(&Query::filter(Filter::eq("risk_level", 0))).await.unwrap().count, 3);
@@ -235,7 +245,8 @@ pub async fn hostile_text_is_stored(place: &Place) {
 
 pub async fn checkpoints_are_kept(place: &Place) {
     let store = place.open().await;
-    let c = |seq| Checkpoint { head: ChainHead { node_id: "local".into(), seq, hash: format!("{seq:064}") }, at: at(seq), key: "k".into(), signature: "s".into() };
+    let c =
+        |seq| Checkpoint { head: ChainHead { node_id: "local".into(), seq, hash: format!("{seq:064}") }, at: at(seq), key: "k".into(), signature: "s".into() };
     for n in [2, 1, 2] {
         raw(&store).put_checkpoint(c(n)).await.unwrap();
     }

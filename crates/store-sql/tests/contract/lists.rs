@@ -85,7 +85,12 @@ pub async fn filters_compare_as_they_say(place: &Place) {
     }
     let both = Query::filter(filter("name", Op::Contains, &["a"])).and(Filter::eq("is_active", true)).search("alp,beta");
     assert_eq!(names(&store, OrgFilter::All, Kind::Asset, &both).await, ["Alpha"]);
-    for bad in [filter("is_active", Op::Contains, &["t"]), filter("node", Op::Lt, &[&b.id.to_string()]), filter("name", Op::Eq, &[]), filter("name", Op::Eq, &["a", "b"])] {
+    for bad in [
+        filter("is_active", Op::Contains, &["t"]),
+        filter("node", Op::Lt, &[&b.id.to_string()]),
+        filter("name", Op::Eq, &[]),
+        filter("name", Op::Eq, &["a", "b"]),
+    ] {
         assert!(matches!(raw(&store).list(OrgFilter::All, Kind::Asset, &Query::filter(bad)).await, Err(StoreError::BadValue(_))));
     }
 }
@@ -94,8 +99,15 @@ pub async fn search_is_literal_and_ignores_case(place: &Place) {
     let store = place.open().await;
     three_assets(&store).await;
     let cases: [(&str, &[&str]); 9] = [
-        ("ALPHA", &["Alpha"]), ("ÄTNA", &["Ätna"]), ("ätn", &["Ätna"]), ("%", &["Ätna"]), ("_", &["beta_1"]), ("10.0.0.1", &["Alpha"]), ("!", &[]),
-        ("alpha, beta", &["Alpha", "beta_1"]), ("' OR 1=1 --", &[]),
+        ("ALPHA", &["Alpha"]),
+        ("ÄTNA", &["Ätna"]),
+        ("ätn", &["Ätna"]),
+        ("%", &["Ätna"]),
+        ("_", &["beta_1"]),
+        ("10.0.0.1", &["Alpha"]),
+        ("!", &[]),
+        ("alpha, beta", &["Alpha", "beta_1"]),
+        ("' OR 1=1 --", &[]),
     ];
     for (text, expected) in cases {
         assert_eq!(names(&store, OrgFilter::All, Kind::Asset, &Query::all().search(text)).await, expected, "{text}");
@@ -170,8 +182,19 @@ pub async fn relations_can_be_filtered_by(place: &Place) {
     let mut grant = rule(Org::DEFAULT, "r");
     (grant.users, grant.user_groups, grant.assets, grant.nodes) = (vec![bob.id], vec![staff.id], vec![a.id], vec![web.id]);
     let all: Vec<model::Record> = vec![
-        alice.clone().into(), bob.clone().into(), member(bob.id, Org::DEFAULT).into(), staff.clone().into(), web.clone().into(), deep.clone().into(),
-        other.clone().into(), a.clone().into(), b.clone().into(), login.into(), key.into(), grant.into(), rule(Org::DEFAULT, "empty").into(),
+        alice.clone().into(),
+        bob.clone().into(),
+        member(bob.id, Org::DEFAULT).into(),
+        staff.clone().into(),
+        web.clone().into(),
+        deep.clone().into(),
+        other.clone().into(),
+        a.clone().into(),
+        b.clone().into(),
+        login.into(),
+        key.into(),
+        grant.into(),
+        rule(Org::DEFAULT, "empty").into(),
     ];
     insert(&store, all).await.unwrap();
 
@@ -193,7 +216,8 @@ pub async fn relations_can_be_filtered_by(place: &Place) {
     }
     let not = Query::filter(filter("user", Op::Ne, &[&bob.id.to_string()]));
     assert_eq!(names(&store, OrgFilter::All, Kind::AssetPermission, &not).await, ["empty"]);
-    let bindings = raw(&store).list(OrgFilter::All, Kind::RoleBinding, &Query::filter(Filter::eq("user", User::ADMIN)).and(Filter::eq("organization", ""))).await.unwrap();
+    let bindings =
+        raw(&store).list(OrgFilter::All, Kind::RoleBinding, &Query::filter(Filter::eq("user", User::ADMIN)).and(Filter::eq("organization", ""))).await.unwrap();
     assert_eq!(bindings.count, 1);
     let system = raw(&store).list(OrgFilter::All, Kind::RoleBinding, &Query::filter(Filter::eq("scope", "system"))).await.unwrap();
     assert_eq!(system.count, 1);

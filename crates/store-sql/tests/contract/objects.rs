@@ -58,8 +58,19 @@ pub async fn every_kind_survives_the_round_trip(place: &Place) {
     let mut role = builtin_roles(start()).remove(1);
     (role.id, role.name, role.builtin) = (Id::generate(), "Own".into(), false);
     let everything: Vec<Record> = vec![
-        platform.into(), role.into(), alice.clone().into(), bob.clone().into(), public_key(alice.id, "SHA256:aaa").into(), member(alice.id, org.id).into(),
-        binding(bob.id, Role::SYSTEM_USER, None).into(), staff.into(), web.into(), server.into(), login.into(), second.into(), grant.into(),
+        platform.into(),
+        role.into(),
+        alice.clone().into(),
+        bob.clone().into(),
+        public_key(alice.id, "SHA256:aaa").into(),
+        member(alice.id, org.id).into(),
+        binding(bob.id, Role::SYSTEM_USER, None).into(),
+        staff.into(),
+        web.into(),
+        server.into(),
+        login.into(),
+        second.into(),
+        grant.into(),
     ];
     let revision = insert(&store, everything.clone()).await.unwrap();
 
@@ -141,8 +152,14 @@ pub async fn names_are_unique_where_the_model_says_so(place: &Place) {
     let root = account(&web, "root");
     let key = public_key(alice.id, "SHA256:a");
     let all: Vec<Record> = vec![
-        other.clone().into(), alice.clone().into(), web.clone().into(), root.clone().into(), key.clone().into(), group(Org::DEFAULT, "staff", &[]).into(),
-        rule(Org::DEFAULT, "r").into(), member(alice.id, Org::DEFAULT).into(),
+        other.clone().into(),
+        alice.clone().into(),
+        web.clone().into(),
+        root.clone().into(),
+        key.clone().into(),
+        group(Org::DEFAULT, "staff", &[]).into(),
+        rule(Org::DEFAULT, "r").into(),
+        member(alice.id, Org::DEFAULT).into(),
     ];
     insert(&store, all).await.unwrap();
 
@@ -153,9 +170,15 @@ pub async fn names_are_unique_where_the_model_says_so(place: &Place) {
     let mut same_login = root.clone();
     (same_login.id, same_login.name) = (Id::generate(), "else".into());
     let cases: Vec<(Record, &str)> = vec![
-        (org("Other").into(), "name"), (user(" ALICE ").into(), "username"), (same_mail.into(), "email"),
-        (asset(Org::DEFAULT, "web1", "10.0.0.2", &[]).into(), "name"), (other_name.into(), "name"), (same_login.into(), "username"),
-        (public_key(alice.id, "SHA256:a").into(), "public_key"), (group(Org::DEFAULT, "staff", &[]).into(), "name"), (rule(Org::DEFAULT, "r").into(), "name"),
+        (org("Other").into(), "name"),
+        (user(" ALICE ").into(), "username"),
+        (same_mail.into(), "email"),
+        (asset(Org::DEFAULT, "web1", "10.0.0.2", &[]).into(), "name"),
+        (other_name.into(), "name"),
+        (same_login.into(), "username"),
+        (public_key(alice.id, "SHA256:a").into(), "public_key"),
+        (group(Org::DEFAULT, "staff", &[]).into(), "name"),
+        (rule(Org::DEFAULT, "r").into(), "name"),
         (member(alice.id, Org::DEFAULT).into(), "role"),
     ];
     for (record, field) in cases {
@@ -201,8 +224,17 @@ pub async fn references_must_exist_in_the_same_organization(place: &Place) {
     let mut nowhere = group(Org::DEFAULT, "g", &[]);
     nowhere.org = Id::generate();
     let cases: Vec<Record> = vec![
-        in_far_node.into(), on_far_asset.into(), no_platform.into(), r1.into(), r2.into(), r3.into(), r4.into(), su.into(), nowhere.into(),
-        group(Org::DEFAULT, "g2", &[Id::generate()]).into(), binding(Id::generate(), Role::SYSTEM_USER, None).into(),
+        in_far_node.into(),
+        on_far_asset.into(),
+        no_platform.into(),
+        r1.into(),
+        r2.into(),
+        r3.into(),
+        r4.into(),
+        su.into(),
+        nowhere.into(),
+        group(Org::DEFAULT, "g2", &[Id::generate()]).into(),
+        binding(Id::generate(), Role::SYSTEM_USER, None).into(),
         binding(User::ADMIN, Id::generate(), None).into(),
     ];
     for record in cases {

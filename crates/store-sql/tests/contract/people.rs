@@ -35,8 +35,12 @@ pub async fn secrets_of_people_are_apart(place: &Place) {
     insert(&store, [alice.clone().into()]).await.unwrap();
     assert_eq!(raw(&store).user_secrets(alice.id).await.unwrap(), UserSecrets::default());
     let secrets = UserSecrets {
-        password_hash: Some("$argon2id$x".into()), password_history: vec!["b".into(), "a".into()], password_set: Some(at(3)), otp: Some(Sealed("seed".into())),
-        otp_last_step: 4, setup_token_hash: Some("ab12".into()),
+        password_hash: Some("$argon2id$x".into()),
+        password_history: vec!["b".into(), "a".into()],
+        password_set: Some(at(3)),
+        otp: Some(Sealed("seed".into())),
+        otp_last_step: 4,
+        setup_token_hash: Some("ab12".into()),
     };
     raw(&store).set_user_secrets(alice.id, secrets.clone()).await.unwrap();
     assert_eq!(raw(&store).user_secrets(alice.id).await.unwrap(), secrets);

@@ -77,8 +77,12 @@ pub async fn organizations_are_deleted_only_when_empty(place: &Place) {
     let mut below = org("Below");
     below.parent = Some(acme.id);
     let contents: Vec<model::Record> = vec![
-        node(&top, 1, "Web").into(), asset(acme.id, "a", "h", &[]).into(), group(acme.id, "g", &[]).into(), rule(acme.id, "r").into(),
-        member(alice.id, acme.id).into(), below.into(),
+        node(&top, 1, "Web").into(),
+        asset(acme.id, "a", "h", &[]).into(),
+        group(acme.id, "g", &[]).into(),
+        rule(acme.id, "r").into(),
+        member(alice.id, acme.id).into(),
+        below.into(),
     ];
     for content in contents {
         insert(&store, [content.clone()]).await.unwrap();
@@ -108,8 +112,16 @@ pub async fn deleting_empties_memberships_and_takes_belongings_along(place: &Pla
     let mut grant = rule(Org::DEFAULT, "r");
     (grant.users, grant.user_groups, grant.assets, grant.nodes) = (vec![alice.id, bob.id], vec![staff.id], vec![a.id, b.id], vec![folder.id]);
     let all: Vec<model::Record> = vec![
-        alice.clone().into(), bob.clone().into(), a.clone().into(), b.clone().into(), login.clone().into(), key.clone().into(), tie.clone().into(),
-        staff.clone().into(), folder.clone().into(), grant.clone().into(),
+        alice.clone().into(),
+        bob.clone().into(),
+        a.clone().into(),
+        b.clone().into(),
+        login.clone().into(),
+        key.clone().into(),
+        tie.clone().into(),
+        staff.clone().into(),
+        folder.clone().into(),
+        grant.clone().into(),
     ];
     insert(&store, all).await.unwrap();
     raw(&store).put_token(token(alice.id, "hash")).await.unwrap();

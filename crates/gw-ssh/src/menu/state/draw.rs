@@ -68,7 +68,10 @@ impl Menu {
         let fitting = rows.get(..usize::from(self.page_size()).min(rows.len())).unwrap_or_default();
         let mut lines = table::targets(self.lang, columns, view.offset + 1, fitting);
         let (from, to) = (view.offset + 1, view.offset + fitting.len() as u64);
-        lines.extend(table::wrap(&text(self.lang, "menu.page", &[("from", &from.to_string()), ("to", &to.to_string()), ("count", &count.to_string())]), columns.saturating_sub(1)));
+        lines.extend(table::wrap(
+            &text(self.lang, "menu.page", &[("from", &from.to_string()), ("to", &to.to_string()), ("count", &count.to_string())]),
+            columns.saturating_sub(1),
+        ));
         lines.extend(table::wrap(&text(self.lang, "menu.hint_list", &[]), columns.saturating_sub(1)));
         lines
     }

@@ -55,7 +55,8 @@ pub struct Manifest {
 pub async fn run(args: BackupArgs) -> Done {
     let data = client::required(&args.data)?;
     let shown = args.out.display().to_string();
-    let file = fs::OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&args.out).map_err(|e| Failure::failed(format!("{shown}: {e}")))?;
+    let file =
+        fs::OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&args.out).map_err(|e| Failure::failed(format!("{shown}: {e}")))?;
     let result = write(&args, &data, file).await;
     match result {
         Ok((files, size)) => {
@@ -101,7 +102,9 @@ async fn write(args: &BackupArgs, data: &Path, file: File) -> Result<(usize, u64
     }
     if args.with_keys {
         for folder in ["keys", "tls"] {
-            parts.extend(files_of(&data.join(folder))?.into_iter().filter(|(n, _)| n != "node.id" && n != "audit.trusted").map(|(n, p)| (format!("{folder}/{n}"), p)));
+            parts.extend(
+                files_of(&data.join(folder))?.into_iter().filter(|(n, _)| n != "node.id" && n != "audit.trusted").map(|(n, p)| (format!("{folder}/{n}"), p)),
+            );
         }
     }
     if args.with_recordings {
@@ -201,7 +204,8 @@ fn files_of(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
 /// one that grows meanwhile is cut where it was.
 fn pack(parts: Vec<(String, PathBuf)>, with_keys: bool, with_recordings: bool, out: File) -> Result<(usize, u64), Failure> {
     let created = model::SystemClock.now();
-    let mut manifest = Manifest { format: FORMAT.into(), version: env!("CARGO_PKG_VERSION").into(), created, with_keys, with_recordings, files: BTreeMap::new() };
+    let mut manifest =
+        Manifest { format: FORMAT.into(), version: env!("CARGO_PKG_VERSION").into(), created, with_keys, with_recordings, files: BTreeMap::new() };
     let mut sizes = Vec::with_capacity(parts.len());
     for (name, path) in &parts {
         let file = File::open(path)?;

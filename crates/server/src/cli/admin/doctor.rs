@@ -11,7 +11,7 @@ use serde_json::json;
 use vault::MasterKey;
 
 use super::super::{
-    ApiClient, Done, DoctorArgs, Failure, Output, client,
+    ApiClient, DoctorArgs, Done, Failure, Output, client,
     local::{self, Local, bytes},
     out, say,
 };
@@ -220,7 +220,10 @@ async fn evidence(local: &Local, found: &mut Findings) {
     match audit::verify_store(&local.store, local.authority, &local.data.join("recordings"), &checkpoints, &keys, &mut |_| ()).await {
         Ok(v) if v.is_sound() => {
             let s = &v.summary;
-            found.ok("evidence", say("cli.evidence", &[("entries", &s.entries.to_string()), ("recordings", &s.recordings.to_string()), ("size", &bytes(s.bytes))]));
+            found.ok(
+                "evidence",
+                say("cli.evidence", &[("entries", &s.entries.to_string()), ("recordings", &s.recordings.to_string()), ("size", &bytes(s.bytes))]),
+            );
             s.unsealed.iter().take(10).for_each(|id| found.warn("evidence", say("cli.unsealed", &[("id", id)])));
         }
         Ok(v) => v.broken.iter().take(10).for_each(|b| found.wrong("evidence", b.to_string())),
@@ -246,7 +249,9 @@ async fn clock(local: &Local, found: &mut Findings) {
         newest = newest.max(last.last().map(|e| e.event.at));
     }
     match newest {
-        Some(at) if (at - now).num_seconds() > AHEAD_SECONDS => found.wrong("clock", say("cli.clock_behind", &[("now", &now.to_rfc3339()), ("entry", &at.to_rfc3339())])),
+        Some(at) if (at - now).num_seconds() > AHEAD_SECONDS => {
+            found.wrong("clock", say("cli.clock_behind", &[("now", &now.to_rfc3339()), ("entry", &at.to_rfc3339())]))
+        }
         _ => found.ok("clock", now.to_rfc3339()),
     }
 }

@@ -45,7 +45,10 @@ pub fn run(args: &RestoreArgs) -> Done {
     match done {
         Ok(manifest) => {
             let size = manifest.files.values().map(|(size, _)| size).sum();
-            out::note(&say("cli.restored", &[("dir", &shown), ("count", &manifest.files.len().to_string()), ("size", &bytes(size)), ("time", &manifest.created.to_rfc3339())]));
+            out::note(&say(
+                "cli.restored",
+                &[("dir", &shown), ("count", &manifest.files.len().to_string()), ("size", &bytes(size)), ("time", &manifest.created.to_rfc3339())],
+            ));
             if !manifest.with_keys {
                 out::note(&say("cli.restore_needs_keys", &[("dir", &shown)]));
             }

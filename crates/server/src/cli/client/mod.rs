@@ -5,14 +5,21 @@ mod logins;
 mod tls;
 mod url;
 
-use std::{path::{Path, PathBuf}, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use axum::{Router, body::Body};
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt as _;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::{io::{AsyncRead, AsyncWrite}, net::{TcpStream, UnixStream}, time::timeout};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, UnixStream},
+    time::timeout,
+};
 use tower::ServiceExt as _;
 
 use super::{DataDir, Failure, Pin, Target, env, lang, say};

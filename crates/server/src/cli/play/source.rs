@@ -9,7 +9,7 @@ use std::{
 
 use http::Method;
 use http_body_util::BodyExt as _;
-use recording::{Player, Recording, RecordError};
+use recording::{Player, RecordError, Recording};
 use serde_json::Value;
 
 use super::super::{ApiClient, Failure, PlayArgs, client, query, say};

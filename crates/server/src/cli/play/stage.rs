@@ -65,7 +65,8 @@ impl Drop for Stage {
 pub fn perform(playback: Playback) -> Done {
     let stage = Stage::enter()?;
     restore_on_signals();
-    let result = Show { playback, asking: Asking::Nothing, remark: String::new(), drawn: Vec::new(), size: crossterm::terminal::size().unwrap_or((80, 24)) }.run();
+    let result =
+        Show { playback, asking: Asking::Nothing, remark: String::new(), drawn: Vec::new(), size: crossterm::terminal::size().unwrap_or((80, 24)) }.run();
     drop(stage);
     result
 }
