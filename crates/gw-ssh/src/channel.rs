@@ -123,7 +123,7 @@ async fn listen(person: &mut Person) -> Option<Request> {
 /// A destination that was named in the user name.
 async fn direct(conn: &Arc<Conn>, person: &Person, account: Option<&str>, asset: &str, command: Option<Bytes>) {
     let ready = match conn.prepared(account, asset).await {
-        Ok(Prepared::Ready(ready)) => Ok(ready),
+        Ok(Prepared::Ready(ready)) => Ok(*ready),
         Ok(Prepared::Choose(target, choices)) => {
             let picked = match person.console() {
                 Some(mut console) => {

@@ -61,7 +61,7 @@ pub struct Ready {
 /// What came of a destination.
 pub enum Prepared {
     /// Allowed.
-    Ready(Ready),
+    Ready(Box<Ready>),
     /// Somebody has to choose, or to type the user name.
     Choose(Target, Vec<AccountChoice>),
 }
@@ -134,7 +134,7 @@ impl Conn {
                 }
             }
         };
-        self.authorize(&target, ask).await.map(Prepared::Ready)
+        self.authorize(&target, ask).await.map(|ready| Prepared::Ready(Box::new(ready)))
     }
 
     /// Asks for one account on one target and begins to dial if it is granted.

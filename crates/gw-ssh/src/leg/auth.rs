@@ -200,7 +200,8 @@ async fn read_line(console: &mut Console, prompt: &str, echo: bool) -> Result<Ze
                 3 => return Err(ConsoleClosed),
                 4 if line.is_empty() => return Err(ConsoleClosed),
                 8 | 127 => {
-                    if erase_char(&mut line) && echo {
+                    let erased = erase_char(&mut line);
+                    if erased && echo {
                         console.write(b"\x08 \x08").await?;
                     }
                 }

@@ -182,7 +182,7 @@ pub async fn world_with(settings: Settings, change: impl FnOnce(&mut gw_ssh::Con
     account.secret_type = SecretType::SshKey;
     let mut broken: Account = fixtures::account(&asset, "nobody");
     broken.secret_type = SecretType::Password;
-    let now = chrono::Utc::now();
+    let now = model::Clock::now(&SystemClock);
     let mut rule = fixtures::rule(Org::DEFAULT, "ops");
     rule.users = users.iter().map(|u| u.id).collect();
     rule.assets = vec![asset.id];
