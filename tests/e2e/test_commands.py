@@ -68,9 +68,11 @@ def test_line_editing_history_completion_paste_and_wide_text(house, typist):
     typist.screen.send(CTRL_R + "made")
     typist.screen.wait_for("reverse-i-search)`made'")
     typist.screen.send(CTRL_C)
-    typist.screen.wait_gone("reverse-i-search")
+    typist.screen.wait_for("^C")
     run(CTRL_U + "echo eight-$((4+4))", "echo eight-$((4+4))", "eight-8")
-    typist.screen.send("echo abandoned" + CTRL_C)
+    typist.screen.send("echo abandoned")
+    typist.screen.wait_for("echo abandoned")
+    typist.screen.send(CTRL_C)
     typist.screen.wait_for("abandoned^C")
     run("echo nine-$((4+5))", "echo nine-$((4+5))", "nine-9")
     long = "echo " + "wrapped" * 40 + "-$((5+5))"

@@ -27,8 +27,10 @@ class Bystander:
         self.slowest = 0.0
         self.going = True
         self.fault = None
+        self.lines = 0
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
+        until(lambda: self.lines > 0 or self.fault, "the bystander to be in", 30)
 
     def _run(self):
         n = 0
@@ -41,6 +43,7 @@ class Bystander:
                 return
             self.slowest = max(self.slowest, time.monotonic() - begun)
             n += 1
+            self.lines = n
             time.sleep(0.02)
 
     def leave(self):
@@ -221,19 +224,18 @@ def test_a_client_that_is_killed_leaves_no_process_on_the_target(house):
     until(lambda: all(s["is_finished"] for s in house.admin.sessions() if mark in str(s)), "its row to be closed")
 
 
-def test_a_client_that_vanishes_without_a_word_is_noticed(own_house):
-    """A stopped client answers no keep-alive: the same as a cable that was pulled."""
-    server = own_house.server
-    server.stop()
-    server.start(RAMPART_SSH_KEEPALIVE="1s", RAMPART_SSH_KEEPALIVE_MAX="3")
+@pytest.mark.slow
+@pytest.mark.timeout(200)
+def test_a_client_that_vanishes_without_a_word_is_noticed(house):
+    """A stopped client answers no keep-alive, as if the cable had been pulled: asked every 30 s, three answers may be missing."""
     mark = secrets.token_hex(6)
-    client = own_house.door.popen(f": {mark}; while :; do sleep 0.1; done", tty=True)
+    client = house.door.popen(f": {mark}; while :; do sleep 0.1; done", tty=True)
     try:
         until(lambda: len(set(processes_with(mark)) - {client.pid}) >= 1, "the command on the target")
 
         client.send_signal(signal.SIGSTOP)
 
-        until(lambda: not set(processes_with(mark)) - {client.pid}, "the command on the target to end", 60, every=0.2)
+        until(lambda: not set(processes_with(mark)) - {client.pid}, "the command on the target to end", 150, every=0.2)
     finally:
         client.kill()
         client.wait(10)
@@ -299,5 +301,8 @@ def test_ssh_audit_finds_no_failure_and_no_warning(house):
         [str(tool), "-n", "-l", "warn", "-p", str(house.server.ssh_port), "--skip-rate-test", "127.0.0.1"], capture_output=True, text=True, timeout=100
     )
 
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "[fail]" not in done.stdout and "[warn]" not in done.stdout, done.stdout
+    # Newer releases of the tool warn of every key exchange that is not post-quantum. curve25519 stays beside the hybrids,
+    # because PuTTY 0.78, dropbear 2022 and paramiko have nothing newer; nothing else may be warned of.
+    faults = [line for line in done.stdout.splitlines() if "[fail]" in line or "[warn]" in line]
+    known = re.compile(r"\(kex\) curve25519-sha256(@libssh\.org)? +-- \[warn\] does not provide protection against post-quantum attacks")
+    assert [line for line in faults if not known.match(line)] == [], done.stdout + done.stderr
