@@ -63,7 +63,7 @@ pub enum Prepared {
     /// Allowed.
     Ready(Box<Ready>),
     /// Somebody has to choose, or to type the user name.
-    Choose(Target, Vec<AccountChoice>),
+    Choose(Box<Target>, Vec<AccountChoice>),
 }
 
 impl Drop for Conn {
@@ -130,7 +130,7 @@ impl Conn {
                 match choices.as_slice() {
                     [] => AccountAsk::Only,
                     [one] if !matches!(one.ask, AccountAsk::Input(_)) => one.ask.clone(),
-                    _ => return Ok(Prepared::Choose(target, choices)),
+                    _ => return Ok(Prepared::Choose(Box::new(target), choices)),
                 }
             }
         };

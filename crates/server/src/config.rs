@@ -151,10 +151,10 @@ pub fn load(file: Option<&Path>, data: Option<&Path>, env: Env<'_>) -> Result<(C
             WebTls::Auto
         }
     };
-    if let WebTls::Files { cert, key } = &web_tls {
-        if cert.as_os_str().is_empty() || key.as_os_str().is_empty() {
-            problems.push("web.tls = files needs web.cert and web.key".into());
-        }
+    if let WebTls::Files { cert, key } = &web_tls
+        && (cert.as_os_str().is_empty() || key.as_os_str().is_empty())
+    {
+        problems.push("web.tls = files needs web.cert and web.key".into());
     }
     let mfa = match get("security", "mfa").as_str() {
         "off" => MfaPolicy::PerUser,

@@ -37,6 +37,9 @@ pub use supervise::{Live, Notice, RelayEnd};
 pub use tap::{RecorderGone, Stream, Tap};
 pub use vault::Secret;
 
+/// How long the end of a session waits for its row to be written before it goes on in the background.
+const CLOSE_PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
+
 /// Makes the link to a target for one grant.
 #[async_trait]
 pub trait Connector: Send + Sync {
@@ -113,8 +116,12 @@ impl Drop for Core {
 impl Core {
     async fn close(mut self, end: End, totals: control::Totals) -> Ended {
         self.closed = true;
-        self.control.close(self.row.clone(), &end, &totals).await;
-        Ended { end, exit_code: totals.exit_code }
+        let exit_code = totals.exit_code;
+        let (control, row, told) = (self.control.clone(), self.row.clone(), end.clone());
+        let closing = self.control.registry().tasks().spawn(async move { control.close(row, &told, &totals).await });
+        // Evidence that cannot be written now (a full disk) is tried again for long; the person's connection ends meanwhile.
+        let _ = tokio::time::timeout(CLOSE_PATIENCE, closing).await;
+        Ended { end, exit_code }
     }
 }
 

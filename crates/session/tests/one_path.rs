@@ -5,7 +5,9 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use model::{Account, Asset, AssetPermission, EndReason, Filter, Id, LoginFrom, Org, Query, SessionKind, SessionRow, SessionState, SystemClock, User};
+use model::{
+    Account, Asset, AssetPermission, Clock as _, EndReason, Filter, Id, LoginFrom, Org, Query, SessionKind, SessionRow, SessionState, SystemClock, User,
+};
 use policy::{Authority, Connect, Granted, Identity};
 use session::{
     AccountAsk, Ask, Bus, Command, Committer, ConnectError, Connector, ControlPlane, End, LocalBus, Login, LoginStart, News, Notice, Opening, Registry,
@@ -63,7 +65,7 @@ async fn world(settings: Settings) -> World {
     let user = fixtures::user("alice");
     let asset = fixtures::asset(Org::DEFAULT, "web1", "10.0.0.5", &[root.id]);
     let account = fixtures::account(&asset, "root");
-    let now = chrono::Utc::now();
+    let now = SystemClock.now();
     let mut rule = fixtures::rule(Org::DEFAULT, "ops");
     rule.users = vec![user.id];
     rule.assets = vec![asset.id];
@@ -219,7 +221,7 @@ async fn a_disabled_user_is_cut_and_a_second_change_leaves_others_alone() {
 async fn an_expiring_permission_cuts_at_its_hour() {
     let w = world(Settings::default()).await;
     let mut rule = w.store.read(w.authority.org(Org::DEFAULT)).get(w.rule.id).await.unwrap().unwrap();
-    rule.date_expired = chrono::Utc::now() + chrono::TimeDelta::milliseconds(1500);
+    rule.date_expired = SystemClock.now() + chrono::TimeDelta::milliseconds(1500);
     w.change(|work| {
         work.update(rule);
     })
@@ -323,7 +325,7 @@ async fn what_a_dead_node_left_open_is_interrupted_playable_and_verifies() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 
-    let closed = session::local::recover(&w.store, w.authority, model::NIL_NODE_ID, &w.recordings, &*w.signer, chrono::Utc::now()).await.unwrap();
+    let closed = session::local::recover(&w.store, w.authority, model::NIL_NODE_ID, &w.recordings, &*w.signer, SystemClock.now()).await.unwrap();
 
     assert_eq!(closed, 1);
     let row = w.row(id).await;

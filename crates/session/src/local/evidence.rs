@@ -163,7 +163,7 @@ pub async fn recover(
     let count = open.len();
     for mut row in open {
         if let Some(path) = &row.recording {
-            match recording::recover(&recordings.join(path), signer) {
+            match recording::recover(recordings.join(path), signer) {
                 Ok(done) => {
                     row.recording_hash = Some(done.hash);
                     row.recording_size = clip(done.size);
