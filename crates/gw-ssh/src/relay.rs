@@ -25,6 +25,8 @@ use crate::{
 
 /// How long a relay waits to be told why the recorder is gone.
 const RECORDER_PATIENCE: Duration = Duration::from_secs(2);
+/// How long the end of the output waits for the exit status.
+const STATUS_PATIENCE: Duration = Duration::from_secs(1);
 /// How long the last words may take on a client that does not read.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
@@ -163,7 +165,22 @@ impl Flow<'_> {
         let Ok(mut owed) = begun else { return TargetEnd::Lost };
         let (tap, out) = (self.tap, &self.person.out);
         let bytes = metrics::counter!("rampart_ssh_bytes_total", "direction" => "out");
-        while let Told(Some(message)) = from.take().await {
+        // INVARIANT: the end of the output reaches the person after the exit status, if one comes soon. A client that has
+        // sent its own end closes the channel as soon as it sees ours, and the status would find nobody.
+        let mut held_eof: Option<tokio::time::Instant> = None;
+        loop {
+            let told = match held_eof {
+                None => from.take().await,
+                Some(until) => match tokio::time::timeout_at(until, from.take()).await {
+                    Ok(told) => told,
+                    Err(_) => {
+                        held_eof = None;
+                        let _ = out.eof().await;
+                        continue;
+                    }
+                },
+            };
+            let Told(Some(message)) = told else { break };
             match message {
                 ChannelMsg::Data { data } => {
                     bytes.increment(data.len() as u64);
@@ -183,13 +200,20 @@ impl Flow<'_> {
                     let _ = out.extended_data_bytes(1, data).await;
                 }
                 ChannelMsg::Eof if !self.keep_open => {
-                    let _ = out.eof().await;
+                    if exit_code.is_some() {
+                        let _ = out.eof().await;
+                    } else {
+                        held_eof = Some(tokio::time::Instant::now() + STATUS_PATIENCE);
+                    }
                 }
                 ChannelMsg::ExitStatus { exit_status } => {
                     *exit_code = Some(i64::from(exit_status));
                     let _ = tap.exit(*exit_code, None).await;
                     if !self.keep_open {
                         let _ = out.exit_status(exit_status).await;
+                        if held_eof.take().is_some() {
+                            let _ = out.eof().await;
+                        }
                     }
                 }
                 ChannelMsg::ExitSignal { signal_name, core_dumped, error_message, .. } => {
@@ -197,6 +221,9 @@ impl Flow<'_> {
                     let _ = tap.exit(*exit_code, Some(signal_name_of(&signal_name))).await;
                     if !self.keep_open {
                         self.person.signalled(signal_name, core_dumped, crate::person::visible(&error_message)).await;
+                        if held_eof.take().is_some() {
+                            let _ = out.eof().await;
+                        }
                     }
                 }
                 ChannelMsg::XonXoff { client_can_do } if !self.keep_open => {
