@@ -15,6 +15,7 @@ use crate::{
     conn::Conn,
     handler::Handler,
     hostkeys,
+    lanes::{Lanes, Place},
     login::Logins,
     proxy::client_address,
     socket::{Killer, Socket},
@@ -142,8 +143,13 @@ impl Gateway {
     /// Serves until `shutdown`: then takes no more connections, and ends the ones it has when the registry is cut.
     pub async fn run(self, shutdown: CancellationToken) {
         let Self { listeners, shared } = self;
+        let lanes_end = CancellationToken::new();
+        let lanes = match Lanes::start(&lanes_end) {
+            Ok(lanes) => Arc::new(lanes),
+            Err(e) => return tracing::error!(error = %e, "cannot start the threads of the SSH gateway"),
+        };
         for listener in listeners {
-            shared.tasks.spawn(accept(shared.clone(), listener, shutdown.clone()));
+            shared.tasks.spawn(accept(shared.clone(), lanes.clone(), listener, shutdown.clone()));
         }
         shutdown.cancelled().await;
         shared.control.registry().drain_token().cancelled().await;
@@ -152,10 +158,11 @@ impl Gateway {
         shared.end.cancel();
         shared.tasks.close();
         shared.tasks.wait().await;
+        lanes_end.cancel();
     }
 }
 
-async fn accept(shared: Shared, listener: TcpListener, shutdown: CancellationToken) {
+async fn accept(shared: Shared, lanes: Arc<Lanes>, listener: TcpListener, shutdown: CancellationToken) {
     loop {
         let accepted = tokio::select! {
             () = shutdown.cancelled() => return,
@@ -163,7 +170,14 @@ async fn accept(shared: Shared, listener: TcpListener, shutdown: CancellationTok
         };
         match accepted {
             Ok((tcp, peer)) => {
-                shared.tasks.spawn(connection(shared.clone(), tcp, peer));
+                let here = shared.clone();
+                let served = lanes.assign(tcp, move |tcp, place| {
+                    let tasks = here.tasks.clone();
+                    tasks.spawn(connection(here, tcp, peer, place));
+                });
+                if let Err(e) = served {
+                    tracing::warn!(error = %e, "cannot serve an SSH connection");
+                }
             }
             Err(e) => {
                 // Out of file descriptors, usually: give others a moment to close theirs.
@@ -189,7 +203,7 @@ impl Drop for Counted {
     }
 }
 
-async fn connection(shared: Shared, mut tcp: TcpStream, peer: SocketAddr) {
+async fn connection(shared: Shared, mut tcp: TcpStream, peer: SocketAddr, _on_lane: Place) {
     let _counted = Counted::new();
     let client = match client_address(&mut tcp, peer, &shared.config.trusted_proxies).await {
         Ok(address) => address.ip(),

@@ -24,6 +24,7 @@ mod gateway;
 mod handler;
 pub mod hostkeys;
 mod inbox;
+mod lanes;
 mod leg;
 mod login;
 pub mod menu;

@@ -12,8 +12,9 @@ use std::{
     time::Duration,
 };
 
+use rustix::{buffer::spare_capacity, net::RecvFlags};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
     net::TcpStream,
     time::Sleep,
 };
@@ -117,6 +118,21 @@ impl Socket {
     }
 }
 
+/// One read of the kernel. When it gives less than was asked for there is no more, and the next wait needs no further try.
+fn receive(tcp: &TcpStream, asked: usize, mut recv: impl FnMut(&TcpStream) -> io::Result<usize>) -> io::Result<usize> {
+    let mut got = None;
+    // INVARIANT: the readiness is only cleared as it was before the read; bytes that arrive after it set it anew.
+    let tried = tcp.try_io(Interest::READABLE, || {
+        let n = recv(tcp)?;
+        got = Some(n);
+        if n > 0 && n < asked { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+    });
+    match got {
+        Some(n) => Ok(n),
+        None => tried.map(|()| 0),
+    }
+}
+
 impl AsyncRead for Socket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
@@ -134,12 +150,14 @@ impl AsyncRead for Socket {
             }
             let direct = out.remaining() >= DIRECT && this.ident.is_none();
             let read = if direct {
-                this.tcp.try_read(out.initialize_unfilled())
+                let asked = out.remaining();
+                receive(&this.tcp, asked, |fd| Ok(rustix::net::recv(fd, &mut *out.initialize_unfilled(), RecvFlags::empty())?.0))
             } else {
                 if this.buffer.capacity() == 0 {
                     this.buffer.reserve_exact(CHUNK);
                 }
-                this.tcp.try_read_buf(&mut this.buffer)
+                let buffer = &mut this.buffer;
+                receive(&this.tcp, CHUNK, |fd| Ok(rustix::net::recv(fd, spare_capacity(buffer), RecvFlags::empty())?.0))
             };
             match read {
                 Ok(n) if direct => {

@@ -179,6 +179,9 @@ impl Spool {
     }
 }
 
+/// Scheduling priority of the writers.
+const WRITER_NICE: i32 = 5;
+
 impl Inner {
     fn note_failure(&self, why: &str) -> RecordError {
         self.failures.fetch_add(1, Ordering::Relaxed);
@@ -195,6 +198,12 @@ pub fn relative_path(session: uuid::Uuid, started_at_us: i64) -> String {
 }
 
 fn thread(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), RecordError> {
+    let run = move || {
+        // On Linux this is the thread alone. Whoever types goes before the packing of somebody else's output; a writer that
+        // falls behind holds its own session back, so nothing is lost by it.
+        let _ = rustix::process::setpriority_process(None, WRITER_NICE);
+        run();
+    };
     std::thread::Builder::new().name(name.to_owned()).spawn(run).map(drop).map_err(disk)
 }
 
