@@ -75,7 +75,6 @@ def test_dropbears_client(house, tmp_path):
     assert done.returncode == 7
 
 
-@pytest.mark.xfail(strict=False, reason="open: Ansible over ControlPersist fails now and then, with the ten channels")
 @pytest.mark.parametrize(("module", "arguments", "wanted"), [("ping", "", "pong"), ("shell", "echo $((40+2)); id -un", "42")])
 def test_ansible_with_pipelining(house, tmp_path, module, arguments, wanted):
     inventory = tmp_path / "inventory.json"

@@ -123,7 +123,6 @@ def test_a_forced_terminal_translates_line_ends_and_passes_ctrl_c(house):
     assert child.exitstatus == 9
 
 
-@pytest.mark.xfail(strict=False, reason="open: some of many simultaneous channels end with 255")
 def test_one_connection_with_ten_channels(house, tmp_path):
     control = tmp_path / "cm"
     master = house.door.popen(flags=["-M", "-S", str(control), "-N"])

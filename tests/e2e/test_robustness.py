@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import secrets
 import signal
 import socket
@@ -109,31 +110,30 @@ def test_garbage_is_dropped_and_nobody_notices(house, bystander, bytes_):
     assert "panicked" not in house.server.output()
 
 
-@pytest.mark.xfail(run=False, reason="open: the bystander starves now and then at teardown on a loaded machine")
-def test_a_thousand_connections_that_never_authenticate(house, bystander):
+@pytest.mark.timeout(300)
+def test_ten_thousand_connections_that_never_authenticate(house, bystander):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    strangers = min(10_000, hard - 500)
     before = house.server.resident_kib()
     held = []
     try:
-        for n in range(1000):
-            try:
-                s = socket.create_connection(("127.0.0.1", house.server.ssh_port), 5)
-            except OSError:
-                break
+        for n in range(strangers):
+            s = socket.create_connection(("127.0.0.1", house.server.ssh_port), 20)
             s.setblocking(False)
             if n % 2:
-                try:
-                    s.send(b"SSH-2.0-waiting\r\n")
-                except OSError:
-                    pass
+                send_quietly(s, b"SSH-2.0-waiting\r\n")
             held.append(s)
         during = house.server.resident_kib()
         # A person can still come in while they stand there.
-        assert house.door.run("echo in", timeout=60).stdout == b"in\n"
+        came = house.door.run("echo in", timeout=60)
+        assert came.stdout == b"in\n", came
         print(f"{len(held)} silent connections cost {(during - before) / MIB:.1f} MiB")
-        assert during - before < 120 * MIB
+        assert during - before < 80 * MIB
     finally:
         for s in held:
             s.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_slow_senders_are_sent_away(house, bystander):
@@ -225,7 +225,6 @@ def test_a_client_that_is_killed_leaves_no_process_on_the_target(house):
     until(lambda: all(s["is_finished"] for s in house.admin.sessions() if mark in str(s)), "its row to be closed")
 
 
-@pytest.mark.xfail(strict=False, reason="open: a stopped client is noticed later than 60 s")
 @pytest.mark.slow
 @pytest.mark.timeout(200)
 def test_a_client_that_vanishes_without_a_word_is_noticed(house):
@@ -296,7 +295,6 @@ def test_many_short_connections_leave_no_memory_behind(own_house):
     assert after - before < 12 * MIB
 
 
-@pytest.mark.xfail(strict=False, reason="open: ssh-audit warns of curve25519 without a post-quantum part, which clients without ML-KEM need")
 def test_ssh_audit_finds_no_failure_and_no_warning(house):
     tool = Path(sys.executable).parent / "ssh-audit"
 

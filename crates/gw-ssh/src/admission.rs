@@ -1,10 +1,16 @@
 //! Room for connections that have not logged in yet, so that any number of them costs bounded memory and never keeps
 //! somebody else out.
 //!
-//! A newcomer always gets in. When there are too many waiting (in total or from one address), the oldest that has not
-//! even begun to authenticate is dropped; only if all have begun, the oldest of those.
+//! A newcomer always gets in. When there are too many waiting (in total or from one address), one of those that got least
+//! far is dropped: who said nothing, or no more than a greeting, goes before who exchanges keys, and that one before who
+//! authenticates. Among equals it is the oldest of the address that has most of them.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
+    sync::Arc,
+};
 
 use parking_lot::Mutex;
 
@@ -23,6 +29,29 @@ struct Waiting {
     address: IpAddr,
     killer: Killer,
     begun: bool,
+}
+
+/// More than the identification line: a client that exchanges keys has sent its list of algorithms.
+const GREETING: usize = 300;
+
+/// How far a connection got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Progress {
+    Silent,
+    Greeted,
+    Exchanging,
+    Authenticating,
+}
+
+impl Waiting {
+    fn progress(&self) -> Progress {
+        match self.killer.heard() {
+            _ if self.begun => Progress::Authenticating,
+            0 => Progress::Silent,
+            1..GREETING => Progress::Greeted,
+            _ => Progress::Exchanging,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -55,9 +84,9 @@ impl Admission {
         let mut state = self.state.lock();
         let same = state.waiting.values().filter(|w| w.address == address).count();
         if same >= self.room.per_address {
-            state.drop_oldest(Some(address));
+            state.drop_one(Some(address));
         } else if state.waiting.len() >= self.room.total {
-            state.drop_oldest(None);
+            state.drop_one(None);
         }
         let number = state.next;
         state.next += 1;
@@ -73,9 +102,14 @@ impl Admission {
 }
 
 impl State {
-    fn drop_oldest(&mut self, of: Option<IpAddr>) {
-        let oldest = |begun: bool| self.waiting.iter().find(|(_, w)| w.begun == begun && of.is_none_or(|a| a == w.address)).map(|(n, _)| *n);
-        if let Some(w) = oldest(false).or_else(|| oldest(true)).and_then(|n| self.waiting.remove(&n)) {
+    fn drop_one(&mut self, of: Option<IpAddr>) {
+        let mine = || self.waiting.iter().filter(|(_, w)| of.is_none_or(|a| a == w.address));
+        let Some(least) = mine().map(|(_, w)| w.progress()).min() else { return };
+        let mut crowd: HashMap<IpAddr, (usize, Reverse<u64>)> = HashMap::new();
+        for (number, w) in mine().filter(|(_, w)| w.progress() <= least) {
+            crowd.entry(w.address).or_insert((0, Reverse(*number))).0 += 1;
+        }
+        if let Some(w) = crowd.into_values().max().and_then(|(_, Reverse(n))| self.waiting.remove(&n)) {
             metrics::counter!("rampart_ssh_dropped_total").increment(1);
             w.killer.kill();
         }

@@ -5,7 +5,10 @@ use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use ipnet::IpNet;
 use russh::{MethodKind, MethodSet, SshId, server};
 use session::ControlPlane;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::{
+    net::{TcpListener, TcpSocket, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -24,6 +27,8 @@ use crate::{
 /// Packets of this size from clients (OpenSSH sends no larger ones).
 const MAX_PACKET: u32 = 32 * 1024;
 const BACKLOG: u32 = 1024;
+/// Connections that were accepted and not taken up yet.
+const MAX_FRESH: usize = 64;
 
 /// How the gateway listens and what it puts up with.
 #[derive(Debug, Clone)]
@@ -56,8 +61,8 @@ impl Default for Config {
             trusted_proxies: Vec::new(),
             grace: Duration::from_secs(60),
             max_tries: 6,
-            max_waiting: 256,
-            max_waiting_per_address: 128,
+            max_waiting: 1024,
+            max_waiting_per_address: 512,
             max_channels: 64,
             keep_alive: Duration::from_secs(30),
         }
@@ -163,7 +168,11 @@ impl Gateway {
 }
 
 async fn accept(shared: Shared, lanes: Arc<Lanes>, listener: TcpListener, shutdown: CancellationToken) {
+    // A burst waits in the kernel, in its order, until the lanes have taken up who came before: nobody is counted as old
+    // and silent whose first words were only not read yet.
+    let fresh = Arc::new(Semaphore::new(MAX_FRESH));
     loop {
+        let Ok(taken_up) = fresh.clone().acquire_owned().await else { return };
         let accepted = tokio::select! {
             () = shutdown.cancelled() => return,
             a = listener.accept() => a,
@@ -173,7 +182,7 @@ async fn accept(shared: Shared, lanes: Arc<Lanes>, listener: TcpListener, shutdo
                 let here = shared.clone();
                 let served = lanes.assign(tcp, move |tcp, place| {
                     let tasks = here.tasks.clone();
-                    tasks.spawn(connection(here, tcp, peer, place));
+                    tasks.spawn(connection(here, tcp, peer, (place, taken_up)));
                 });
                 if let Err(e) = served {
                     tracing::warn!(error = %e, "cannot serve an SSH connection");
@@ -203,8 +212,10 @@ impl Drop for Counted {
     }
 }
 
-async fn connection(shared: Shared, mut tcp: TcpStream, peer: SocketAddr, _on_lane: Place) {
+async fn connection(shared: Shared, mut tcp: TcpStream, peer: SocketAddr, (_on_lane, taken_up): (Place, OwnedSemaphorePermit)) {
     let _counted = Counted::new();
+    // A proxy may take its time with the header; that must not hold up who comes after it.
+    let taken_up = Some(taken_up).filter(|_| !shared.config.trusted_proxies.iter().any(|net| net.contains(&peer.ip())));
     let client = match client_address(&mut tcp, peer, &shared.config.trusted_proxies).await {
         Ok(address) => address.ip(),
         Err(e) => return tracing::debug!(%peer, error = %e, "bad PROXY header"),
@@ -212,6 +223,7 @@ async fn connection(shared: Shared, mut tcp: TcpStream, peer: SocketAddr, _on_la
     let conn = Arc::new(Conn::new(shared.control.clone(), client, shared.tasks.clone()));
     let (socket, killer, ident) = Socket::new(tcp, conn.throttle.clone());
     let place = shared.admission.enter(client, killer.clone());
+    drop(taken_up);
     let logins = Logins::new(shared.control.clone(), client, ident);
     let logged_in = CancellationToken::new();
     let handler = Handler::new(conn.clone(), logins, place, shared.config.max_channels, logged_in.clone());

@@ -7,7 +7,10 @@
 use std::{
     io,
     pin::Pin,
-    sync::{Arc, OnceLock, Weak},
+    sync::{
+        Arc, OnceLock, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -32,16 +35,24 @@ const MAX_IDENT: usize = 255;
 /// How long sent bytes may stay unacknowledged before the kernel gives the peer up.
 const UNACKED: Duration = Duration::from_secs(100);
 
-/// Ends a socket from outside.
+/// Ends a socket from outside, and knows how much was heard on it.
 #[derive(Debug, Clone)]
-pub struct Killer(Weak<TcpStream>);
+pub struct Killer {
+    tcp: Weak<TcpStream>,
+    heard: Arc<AtomicUsize>,
+}
 
 impl Killer {
     /// Both directions end at once; whoever reads or writes wakes up.
     pub fn kill(&self) {
-        if let Some(tcp) = self.0.upgrade() {
+        if let Some(tcp) = self.tcp.upgrade() {
             let _ = rustix::net::shutdown(&*tcp, rustix::net::Shutdown::Both);
         }
+    }
+
+    /// Bytes that the peer has sent so far, as far as they were read.
+    pub fn heard(&self) -> usize {
+        self.heard.load(Ordering::Relaxed)
     }
 }
 
@@ -52,6 +63,7 @@ pub type Ident = Arc<OnceLock<String>>;
 #[derive(Debug)]
 pub struct Socket {
     tcp: Arc<TcpStream>,
+    heard: Arc<AtomicUsize>,
     buffer: Vec<u8>,
     taken: usize,
     ident: Option<(Vec<u8>, Ident)>,
@@ -67,9 +79,10 @@ impl Socket {
         let _ = rustix::net::sockopt::set_socket_keepalive(&tcp, true);
         let _ = rustix::net::sockopt::set_tcp_user_timeout(&tcp, u32::try_from(UNACKED.as_millis()).unwrap_or(u32::MAX));
         let tcp = Arc::new(tcp);
-        let killer = Killer(Arc::downgrade(&tcp));
+        let heard = Arc::new(AtomicUsize::new(0));
+        let killer = Killer { tcp: Arc::downgrade(&tcp), heard: heard.clone() };
         let ident = Ident::default();
-        (Self { tcp, buffer: Vec::new(), taken: 0, ident: Some((Vec::new(), ident.clone())), throttle, pause: None }, killer, ident)
+        (Self { tcp, heard, buffer: Vec::new(), taken: 0, ident: Some((Vec::new(), ident.clone())), throttle, pause: None }, killer, ident)
     }
 
     /// Waits out the pause; a slow connection begins the next one with every read.
@@ -159,6 +172,9 @@ impl AsyncRead for Socket {
                 let buffer = &mut this.buffer;
                 receive(&this.tcp, CHUNK, |fd| Ok(rustix::net::recv(fd, spare_capacity(buffer), RecvFlags::empty())?.0))
             };
+            if let Ok(n) = read {
+                this.heard.fetch_add(n, Ordering::Relaxed);
+            }
             match read {
                 Ok(n) if direct => {
                     out.advance(n);
