@@ -1,6 +1,8 @@
 """How a person names the target: every form of the user name, by name, by address, and through the menu."""
 
 import re
+import secrets
+import subprocess
 
 import pytest
 from harness.door import said
@@ -46,6 +48,37 @@ def test_accounts_by_password_key_and_keyboard_interactive(each_house, account):
     done = each_house.door.as_user(f"alice@{account}@web1").run("whoami")
 
     assert done.stdout.decode().strip() == account, said(done)
+
+
+@pytest.mark.parametrize(
+    "kind, options, phrase",
+    [("rsa", ["-b", "3072"], ""), ("ecdsa", ["-b", "384"], ""), ("ed25519", [], "a phrase, kept"), ("rsa", ["-m", "PEM", "-b", "2048"], "")],
+    ids=["rsa", "ecdsa", "with a passphrase", "old PEM"],
+)
+def test_accounts_with_every_kind_of_key(house, tmp_path, kind, options, phrase):
+    key = tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", kind, *options, "-N", phrase, "-C", "kinds", "-f", str(key)], check=True)
+    with open(house.target.folder / "authorized_keys", "a", encoding="ascii") as f:
+        f.write(key.with_suffix(".pub").read_text())
+    host = f"keys-{secrets.token_hex(3)}"
+    passphrase = f", passphrase: {{value: '{phrase}'}}" if phrase else ""
+    house.server.apply(
+        f"""\
+kind: Host
+metadata: {{name: {host}}}
+spec:
+  address: 127.0.0.3
+  platform: Linux
+  nodes: [/Default/Web]
+  protocols: [ssh/{house.target.port}]
+  accounts: [{{username: {KEY_ACCOUNT}, secret_type: ssh_key, secret: {{file: {key}}}{passphrase}}}]
+""",
+        name=f"{host}.yaml",
+    )
+
+    done = house.door.as_user(f"alice@{KEY_ACCOUNT}@{host}").run("whoami")
+
+    assert done.stdout.decode().strip() == KEY_ACCOUNT, said(done)
 
 
 def test_a_login_name_with_an_at_sign_is_read_from_the_right(house):
