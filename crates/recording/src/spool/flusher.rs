@@ -1,11 +1,11 @@
 //! Two sleepers: one seals segments that have waited too long, one forces written data to the disk.
 
 use std::{
-    sync::{Arc, atomic::Ordering, mpsc},
+    sync::{Arc, Weak, atomic::Ordering, mpsc},
     time::{Duration, Instant},
 };
 
-use super::writer::Shared;
+use super::{Inner, writer, writer::Shared};
 
 /// "This segment must be sealed at `due`, if it still is the pending one."
 pub(crate) struct Watch {
@@ -67,14 +67,14 @@ fn handle(watch: Watch, behind: &mut Vec<Watch>) {
 }
 
 /// Forces files to the disk that were written to, at most once per `every`.
-pub(crate) fn sync(dirty: &mpsc::Receiver<Arc<Shared>>, every: Duration) {
+pub(crate) fn sync(dirty: &mpsc::Receiver<Arc<Shared>>, spool: &Weak<Inner>, every: Duration) {
     while let Ok(first) = dirty.recv() {
         std::thread::sleep(every);
         for shared in std::iter::once(first).chain(dirty.try_iter().take(100_000)) {
             shared.dirty.store(false, Ordering::Release);
             let file = shared.file.lock().file();
             if let Err(e) = file.sync_data() {
-                shared.fail(&e.to_string());
+                writer::failed(&shared, &e, spool.upgrade().as_deref());
             }
         }
     }

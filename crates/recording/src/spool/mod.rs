@@ -132,7 +132,8 @@ impl Spool {
             thread(&format!("rec-write-{n}"), move || writer::run(&jobs, &weak, &*signer))?;
         }
         thread("rec-flush", move || flusher::run(&watches, age))?;
-        thread("rec-sync", move || flusher::sync(&dirty, sync_every))?;
+        let weak = Arc::downgrade(&inner);
+        thread("rec-sync", move || flusher::sync(&dirty, &weak, sync_every))?;
         Ok(Spool { inner })
     }
 
@@ -291,6 +292,7 @@ mod tests {
         // Other recordings are not concerned, and nothing of the shared budget was lost.
         let other = spool.open(Header { session: uuid::Uuid::from_u128(2), ..Header::default() }).await.unwrap();
         other.close(EndSummary::default()).await.unwrap();
+        spool.shutdown().await;
         assert_eq!(spool.inner.budget.available_permits(), 16 * 1024);
     }
 
@@ -300,8 +302,12 @@ mod tests {
         let spool = spool(dir.path());
         let mut r = spool.open(Header::default()).await.unwrap();
         r.push(1, Event::Output(Bytes::from(vec![b'x'; 1500]))).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        assert_eq!(r.shared().pending.lock().capacity(), 0);
+        let released = async {
+            while r.shared().pending.lock().capacity() > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), released).await.unwrap();
     }
 
     #[tokio::test]

@@ -297,8 +297,10 @@ fn close(shared: &Shared, end: EndSummary, path: String, signer: &dyn Signer, in
     Ok((finished, state.file()))
 }
 
-fn failed(shared: &Shared, e: &io::Error, inner: Option<&Inner>) -> RecordError {
+pub(crate) fn failed(shared: &Shared, e: &io::Error, inner: Option<&Inner>) -> RecordError {
     let why = e.to_string();
+    // Counted first: who is woken by the failure finds it in the figures.
+    let error = inner.map_or_else(|| RecordError::Disk(why.clone()), |inner| inner.note_failure(&why));
     shared.fail(&why);
-    inner.map_or_else(|| RecordError::Disk(why.clone()), |inner| inner.note_failure(&why))
+    error
 }

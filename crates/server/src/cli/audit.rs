@@ -85,10 +85,11 @@ fn verdict(v: &Verification) -> Verdict {
         .chains
         .iter()
         .map(|c| {
-            say(
-                "cli.chain",
-                &[("node", &terminal::safe(&c.node)), ("count", &c.entries.to_string()), ("signed", &c.signed_to.to_string()), ("keys", &c.keys.join(", "))],
-            )
+            let (node, count) = (terminal::safe(&c.node), c.entries.to_string());
+            match c.keys.is_empty() {
+                true => say("cli.chain_unsigned", &[("node", &node), ("count", &count)]),
+                false => say("cli.chain", &[("node", &node), ("count", &count), ("signed", &c.signed_to.to_string()), ("keys", &c.keys.join(", "))]),
+            }
         })
         .collect();
     facts.push(say(
