@@ -1,6 +1,6 @@
 //! Verifies everything a store and its data directory hold, also while the server runs.
 
-use std::{io, path::Path};
+use std::{collections::HashMap, io, path::Path};
 
 use model::{Checkpoint, Order, Query, SessionRow};
 use policy::Authority;
@@ -93,6 +93,9 @@ pub async fn verify_store(
     keys: &[String],
     progress: &mut (dyn FnMut(&Progress) + Send),
 ) -> Result<Verification, VerifyError> {
+    // On a running server each step may only know more than the one before: the database's checkpoints, the file
+    // (written before the database), the heads, the entries.
+    let kept = checkpoints(store, authority).await?;
     let file = match crate::read_checkpoints(checkpoints_file) {
         Ok(list) => list,
         Err(e) if e.kind() == io::ErrorKind::InvalidData => {
@@ -101,9 +104,22 @@ pub async fn verify_store(
         }
         Err(e) => return Err(e.into()),
     };
-    let mut run = Run { store, authority, recordings, keys, file, out: Verification::default(), links: Links::default(), progress, at: Progress::default() };
+    let mut run = Run { store, authority, recordings, keys, kept, file, out: Verification::default(), links: Links::default(), progress, at: Progress::default() };
     run.all().await?;
     Ok(run.out)
+}
+
+/// Every chain's checkpoints, as the database has them.
+async fn checkpoints(store: &Store, authority: Authority) -> Result<HashMap<String, Vec<Checkpoint>>, VerifyError> {
+    let db = store.node(authority);
+    let mut all = HashMap::new();
+    for node in db.chain_nodes().await? {
+        let mut kept = db.checkpoints(&node).await?;
+        // They come by time, and clocks may be set back; the file is in the order of writing.
+        kept.sort_by_key(|c| (c.head.seq, c.at));
+        all.insert(node, kept);
+    }
+    Ok(all)
 }
 
 struct Run<'a> {
@@ -111,6 +127,8 @@ struct Run<'a> {
     authority: Authority,
     recordings: &'a Path,
     keys: &'a [String],
+    /// Checkpoints in the database, by chain.
+    kept: HashMap<String, Vec<Checkpoint>>,
     /// Checkpoints kept outside the database.
     file: Vec<Checkpoint>,
     out: Verification,
@@ -147,10 +165,7 @@ impl Run<'_> {
 
     async fn chain(&mut self, node: &str) -> Result<Result<(), Broken>, VerifyError> {
         let db = self.store.node(self.authority);
-        // Checkpoints and head first: on a running server the chain may only be longer than they say.
-        let mut kept = db.checkpoints(node).await?;
-        // The database gives them by time, and clocks may be set back; the file is in the order of writing.
-        kept.sort_by_key(|c| (c.head.seq, c.at));
+        let kept = self.kept.remove(node).unwrap_or_default();
         let head = db.chain_head(node).await?;
         let filed: Vec<Checkpoint> = self.file.iter().filter(|c| c.head.node_id == node).cloned().collect();
         if let Err(broken) =
