@@ -100,6 +100,9 @@ pub enum SessionState {
 }
 
 impl SessionState {
+    /// Every state, in the order of a session's life.
+    pub const ALL: [SessionState; 4] = [SessionState::Opened, SessionState::Connected, SessionState::Running, SessionState::Closed];
+
     /// Whether the row may go from here to `next`. A row may skip `connected`: a node writes once for "connected and
     /// recording", because each write is time the person waits.
     pub fn may_become(self, next: SessionState) -> bool {

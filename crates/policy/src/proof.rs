@@ -131,7 +131,7 @@ pub struct GlobalScope {
 }
 
 /// What a read spans.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum OrgFilter {
     /// One organization.
     One(Id<Org>),

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use crate::{
     db::Db,
     migrate, read,
+    recent::Recent,
     write::{Done, Job, Small, Writer},
 };
 
@@ -22,6 +23,10 @@ use crate::{
 pub(crate) struct SqlBackend {
     pub(crate) db: Db,
     pub(crate) writer: Writer,
+    /// Facts of recent decisions.
+    pub(crate) facts: Recent<(OrgFilter, Id<User>, Id<Asset>), Option<ConnectFacts>>,
+    /// What names meant lately.
+    pub(crate) named: Recent<(Id<User>, String), Vec<GrantedAsset>>,
 }
 
 impl SqlBackend {
@@ -82,14 +87,29 @@ impl Backend for SqlBackend {
     }
 
     async fn connect_facts(&self, reach: OrgFilter, user: Id<User>, asset: Id<Asset>) -> Result<Option<ConnectFacts>> {
+        let key = (reach, user, asset);
+        if let Some(known) = self.facts.find(&self.db, &key).await? {
+            return Ok(known);
+        }
         let mut link = self.db.snapshot().await?;
-        read::connect_facts(&mut link, reach, user, asset).await
+        let revision = read::revision(&mut link).await?;
+        let facts = read::connect_facts(&mut link, reach, user, asset).await?;
+        self.facts.keep(revision, key, facts.clone());
+        Ok(facts)
     }
     async fn granted_assets(&self, user: Id<User>, now: Time, query: &Query) -> Result<Page<GrantedAsset>> {
         reading!(self, granted(user, now, query))
     }
     async fn named_assets(&self, user: Id<User>, text: &str) -> Result<Vec<GrantedAsset>> {
-        reading!(self, named(user, text))
+        let key = (user, text.to_owned());
+        if let Some(known) = self.named.find(&self.db, &key).await? {
+            return Ok(known);
+        }
+        let mut link = self.db.snapshot().await?;
+        let revision = read::revision(&mut link).await?;
+        let named = read::named(&mut link, user, text).await?;
+        self.named.keep(revision, key, named.clone());
+        Ok(named)
     }
 
     async fn user_by_username(&self, username: &str) -> Result<Option<User>> {

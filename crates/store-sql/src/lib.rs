@@ -12,6 +12,7 @@ mod bootstrap;
 mod db;
 mod migrate;
 mod read;
+mod recent;
 mod rows;
 mod write;
 
@@ -66,5 +67,5 @@ pub async fn open_backend(url: &str, options: Options) -> Result<Arc<dyn Backend
     migrate::migrate(&db, &mut link, migrate::MIGRATIONS, now).await?;
     bootstrap::bootstrap(&mut link, now).await?;
     let writer = write::Writer::start(db.clone(), &options.node_id, link);
-    Ok(Arc::new(backend::SqlBackend { db, writer }))
+    Ok(Arc::new(backend::SqlBackend { db, writer, facts: recent::Recent::default(), named: recent::Recent::default() }))
 }

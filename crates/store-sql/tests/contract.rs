@@ -78,6 +78,7 @@ contract! {
     decisions::granted_assets_are_those_of_rules_in_force,
     decisions::named_assets_include_what_is_refused,
     decisions::facts_agree_with_lists_in_random_worlds,
+    decisions::facts_follow_every_change,
     people::user_names_compare_one_way,
     people::secrets_of_people_are_apart,
     people::a_totp_step_is_used_once,

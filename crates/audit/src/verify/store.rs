@@ -104,7 +104,8 @@ pub async fn verify_store(
         }
         Err(e) => return Err(e.into()),
     };
-    let mut run = Run { store, authority, recordings, keys, kept, file, out: Verification::default(), links: Links::default(), progress, at: Progress::default() };
+    let mut run =
+        Run { store, authority, recordings, keys, kept, file, out: Verification::default(), links: Links::default(), progress, at: Progress::default() };
     run.all().await?;
     Ok(run.out)
 }

@@ -166,28 +166,38 @@ async fn described(link: &mut Link, assets: Vec<Asset>) -> Result<Vec<GrantedAss
     let mut records: Vec<Record> = assets.into_iter().map(Record::from).collect();
     attach(link, &mut records).await?;
     let assets: Vec<Asset> = records.into_iter().filter_map(|r| Asset::try_from(r).ok()).collect();
-    let platforms = names(link, "platforms", "name", assets.iter().map(|a| a.platform.uuid()).collect()).await?;
-    let orgs = names(link, "orgs", "name", assets.iter().map(|a| a.org.uuid()).collect()).await?;
-    let nodes = names(link, "nodes", "full_value", assets.iter().flat_map(|a| a.nodes.iter().map(|n| n.uuid())).collect()).await?;
-    let name = |map: &HashMap<Uuid, String>, id: Uuid| map.get(&id).cloned().unwrap_or_default();
+    let mut ids: Vec<(&str, Uuid)> = Vec::new();
+    for a in &assets {
+        ids.extend([("platforms", a.platform.uuid()), ("orgs", a.org.uuid())]);
+        ids.extend(a.nodes.iter().map(|n| ("nodes", n.uuid())));
+    }
+    let names = names(link, ids).await?;
+    let name = |id: Uuid| names.get(&id).cloned().unwrap_or_default();
     Ok(assets
         .into_iter()
         .map(|asset| GrantedAsset {
-            platform: name(&platforms, asset.platform.uuid()),
-            org: name(&orgs, asset.org.uuid()),
-            nodes: asset.nodes.iter().map(|n| name(&nodes, n.uuid())).collect(),
+            platform: name(asset.platform.uuid()),
+            org: name(asset.org.uuid()),
+            nodes: asset.nodes.iter().map(|n| name(n.uuid())).collect(),
             asset,
         })
         .collect())
 }
 
-async fn names(link: &mut Link, table: &str, column: &str, mut ids: Vec<Uuid>) -> Result<HashMap<Uuid, String>> {
+/// Names of platforms and organizations and paths of nodes, by their ids.
+async fn names(link: &mut Link, mut ids: Vec<(&str, Uuid)>) -> Result<HashMap<Uuid, String>> {
     ids.sort_unstable();
     ids.dedup();
     let mut found = HashMap::new();
     for chunk in ids.chunks(500) {
-        let sql = format!("SELECT id, {column} FROM {table} WHERE id IN ({})", marks(chunk.len()));
-        for mut row in link.rows(&sql, chunk.iter().map(|u| Val::from(*u)).collect()).await? {
+        let of = |table: &str| chunk.iter().filter(|(t, _)| *t == table).map(|(_, id)| Val::from(*id)).collect::<Vec<_>>();
+        let (mut texts, mut args) = (Vec::new(), Vec::new());
+        for (table, column) in [("platforms", "name"), ("orgs", "name"), ("nodes", "full_value")] {
+            let ids = of(table);
+            texts.push(format!("SELECT id, {column} FROM {table} WHERE id IN ({})", marks(ids.len())));
+            args.extend(ids);
+        }
+        for mut row in link.rows(&texts.join(" UNION ALL "), args).await? {
             found.insert(row.id::<()>()?.uuid(), row.text()?);
         }
     }

@@ -6,7 +6,7 @@ use store::{LogBatch, Result, StoreError};
 
 use super::Tx;
 use crate::{
-    db::{Link, Val, args, micros, word},
+    db::{Link, Val, args, marks, micros, word},
     read,
     rows::{AUDIT_WRITE, LogTable, audit_values, command_values, login_values, operate_values, session_values},
 };
@@ -82,21 +82,21 @@ fn has_float(v: &Value) -> bool {
 
 /// Changes a session's row along its life cycle.
 async fn update_session(link: &mut Link, s: &SessionRow) -> Result<()> {
-    let name = || format!("session {}", s.id);
-    let Some(mut row) = link.first("SELECT state FROM sessions WHERE id = ?", args![s.id]).await? else { return Err(StoreError::Missing(name())) };
-    let state: SessionState = row.word()?;
-    if state == SessionState::Closed {
-        // a late sign of life says nothing new; a second, different end is a mistake
-        return if s.state == SessionState::Closed && !same_end(link, s).await? { Err(StoreError::Stale(name())) } else { Ok(()) };
-    }
-    if state != s.state && !state.may_become(s.state) {
-        return Err(StoreError::Stale(name()));
-    }
+    let before: Vec<SessionState> = SessionState::ALL.into_iter().filter(|b| b.may_become(s.state) || (*b == s.state && *b != SessionState::Closed)).collect();
     let [columns, more] = LogTable::SESSION_WRITE;
     let set = format!("{columns}{more}").split(',').skip(1).map(|c| format!("{c} = ?")).collect::<Vec<_>>().join(",");
     let mut values: Vec<Val> = session_values(s).into_iter().skip(1).collect();
     values.push(s.id.into());
-    link.exec(&format!("UPDATE sessions SET {set} WHERE id = ?"), values).await.map(drop)
+    values.extend(before.iter().map(|b| Val::from(word(b))));
+    let sql = format!("UPDATE sessions SET {set} WHERE id = ? AND state IN ({})", marks(before.len()));
+    if link.exec(&sql, values).await? > 0 {
+        return Ok(());
+    }
+    let name = || format!("session {}", s.id);
+    let Some(mut row) = link.first("SELECT state FROM sessions WHERE id = ?", args![s.id]).await? else { return Err(StoreError::Missing(name())) };
+    // a late sign of life says nothing new; a second, different end is a mistake
+    let late = row.word::<SessionState>()? == SessionState::Closed && (s.state != SessionState::Closed || same_end(link, s).await?);
+    if late { Ok(()) } else { Err(StoreError::Stale(name())) }
 }
 
 async fn same_end(link: &mut Link, s: &SessionRow) -> Result<bool> {

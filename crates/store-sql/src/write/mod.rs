@@ -32,17 +32,16 @@ use crate::{
 /// enclosing function if the connection is lost.
 macro_rules! guarded {
     ($tx:expr, $do:expr) => {{
+        $tx.savepoint().await?;
         let head = $tx.head.clone();
-        $tx.link.batch("SAVEPOINT job").await?;
         match $do.await {
-            Ok(done) => {
-                $tx.link.batch("RELEASE SAVEPOINT job").await?;
-                Ok(done)
-            }
+            Ok(done) => Ok(done),
             Err(StoreError::Unavailable(e)) => return Err(StoreError::Unavailable(e)),
             Err(e) => {
                 $tx.head = head;
-                $tx.link.batch("ROLLBACK TO SAVEPOINT job; RELEASE SAVEPOINT job").await?;
+                // This leaves the savepoint in place, as good as new.
+                $tx.link.batch("ROLLBACK TO SAVEPOINT job").await?;
+                $tx.used = false;
                 Err(e)
             }
         }
@@ -176,11 +175,11 @@ impl State {
         jobs.iter().map(|_| Err(copy(&error))).collect()
     }
 
-    /// A connection with an open transaction, and the head as it is stored.
-    async fn begin(&mut self) -> Result<(Link, ChainHead)> {
+    /// A connection with an open transaction and the savepoint of its first job, and the head as it is stored.
+    async fn begin(&mut self) -> Result<Tx> {
         let begin = match self.db.dialect() {
-            Dialect::Sqlite => "BEGIN IMMEDIATE",
-            Dialect::Postgres => "BEGIN",
+            Dialect::Sqlite => "BEGIN IMMEDIATE; SAVEPOINT job",
+            Dialect::Postgres => "BEGIN; SAVEPOINT job",
         };
         let old = self.link.take();
         let mut link = match old {
@@ -195,7 +194,7 @@ impl State {
             Some(head) => head,
             None => read::chain_head(&mut link, &self.node_id).await?,
         };
-        Ok((link, head))
+        Ok(Tx { link, head, used: false })
     }
 
     async fn fresh(&mut self, begin: &str) -> Result<Link> {
@@ -206,8 +205,7 @@ impl State {
     }
 
     async fn attempt(&mut self, jobs: &[Job], committing: &mut bool) -> Result<Vec<Result<Done>>> {
-        let (link, head) = self.begin().await?;
-        let mut tx = Tx { link, head };
+        let mut tx = self.begin().await?;
         let mut outcomes = Vec::with_capacity(jobs.len());
         let mut jobs = jobs.iter().peekable();
         while let Some(job) = jobs.next() {
@@ -243,9 +241,19 @@ pub(crate) struct Tx {
     pub(crate) link: Link,
     /// The chain as this transaction leaves it.
     pub(crate) head: ChainHead,
+    /// Whether the savepoint has done work behind it that must stay.
+    used: bool,
 }
 
 impl Tx {
+    /// The savepoint of the next job. Control statements travel together: each trip to the database counts when a
+    /// transaction holds one small job.
+    async fn savepoint(&mut self) -> Result<()> {
+        if std::mem::replace(&mut self.used, true) {
+            self.link.batch("RELEASE SAVEPOINT job; SAVEPOINT job").await?;
+        }
+        Ok(())
+    }
     /// Applies neighbouring batches as one; only if that fails, each alone.
     async fn logs(&mut self, batches: Vec<&LogBatch>, outcomes: &mut Vec<Result<Done>>) -> Result<()> {
         if batches.len() > 1 {

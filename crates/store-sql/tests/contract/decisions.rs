@@ -179,3 +179,55 @@ pub async fn facts_agree_with_lists_in_random_worlds(place: &Place) {
         assert_eq!(listed, decided);
     }
 }
+
+/// Facts are kept between questions; whoever changes an object, on whatever node, is seen by the next question.
+pub async fn facts_follow_every_change(place: &Place) {
+    let store = place.open().await;
+    let elsewhere = store_sql::open(&place.url, store_sql::Options::for_node("elsewhere")).await.unwrap();
+    let top = root(&store, Org::DEFAULT).await;
+    let alice = user("alice");
+    let staff = group(Org::DEFAULT, "staff", &[]);
+    let (web, attic) = (node(&top, 1, "Web"), node(&top, 2, "Attic"));
+    let server = asset(Org::DEFAULT, "server", "h", &[web.id]);
+    let login = account(&server, "root");
+    let mut allow = rule(Org::DEFAULT, "allow");
+    (allow.user_groups, allow.nodes) = (vec![staff.id], vec![attic.id]);
+    let all: Vec<Record> = vec![alice.clone().into(), staff.clone().into(), web.into(), attic.clone().into(), server.clone().into(), login.clone().into()];
+    insert(&store, all).await.unwrap();
+    insert(&store, [allow.clone().into()]).await.unwrap();
+
+    let seen = async || {
+        let truth = place.open().await;
+        let (mut kept, mut fresh) = (String::new(), String::new());
+        for (from, into) in [(&store, &mut kept), (&truth, &mut fresh)] {
+            let facts = raw(from).connect_facts(OrgFilter::All, alice.id, server.id).await.unwrap();
+            let names = [raw(from).named_assets(alice.id, "server").await.unwrap(), raw(from).named_assets(alice.id, "renamed").await.unwrap()];
+            *into = format!("{facts:?} {names:?}");
+        }
+        assert_eq!(kept, fresh);
+        kept
+    };
+    let mut states = vec![seen().await];
+    let mut change = async |record: Record| {
+        let mut work = unit();
+        match record {
+            Record::UserGroup(g) => work.update(UserGroup { users: vec![alice.id], ..again(&store, &g).await }),
+            Record::Asset(a) => work.update(Asset { name: "renamed".to_owned(), nodes: vec![attic.id], ..again(&store, &a).await }),
+            Record::Account(a) => work.update(model::Account { is_active: false, ..again(&store, &a).await }),
+            Record::AssetPermission(p) => work.update(AssetPermission { date_expired: start(), ..again(&store, &p).await }),
+            Record::User(u) => work.update(User { is_active: false, ..again(&store, &u).await }),
+            other => panic!("{other:?}"),
+        };
+        elsewhere.commit(work).await.unwrap();
+        states.push(seen().await);
+    };
+    for record in [Record::from(staff.clone()), server.clone().into(), login.into(), allow.clone().into(), alice.clone().into()] {
+        change(record).await;
+    }
+    let mut gone = unit();
+    gone.delete(again(&store, &allow).await);
+    elsewhere.commit(gone).await.unwrap();
+    states.push(seen().await);
+    let different: BTreeSet<&String> = states.iter().collect();
+    assert_eq!(different.len(), 7, "each change is a different answer");
+}
