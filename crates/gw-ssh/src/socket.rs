@@ -1,10 +1,11 @@
 //! The TCP stream under an SSH connection.
 //!
 //! The SSH library reads every packet in two small pieces; this stream serves them from one read of the kernel. The
-//! buffer lives only while bytes are in it, so an idle connection holds none. A [`Killer`] ends the stream from outside,
+//! buffer is lent by the thread while bytes are in it, so an idle connection holds none. A [`Killer`] ends the stream from outside,
 //! also when the library is stuck in a write.
 
 use std::{
+    cell::RefCell,
     io,
     pin::Pin,
     sync::{
@@ -36,6 +37,30 @@ const PACE: Duration = Duration::from_millis(10);
 const MAX_IDENT: usize = 255;
 /// How long sent bytes may stay unacknowledged before the kernel gives the peer up.
 const UNACKED: Duration = Duration::from_secs(100);
+
+thread_local! {
+    /// Buffers that no socket of this thread needs now.
+    static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+/// Spare buffers a thread keeps.
+const SPARES: usize = 4;
+
+fn borrow() -> Vec<u8> {
+    SPARE.with_borrow_mut(Vec::pop).unwrap_or_else(|| Vec::with_capacity(CHUNK))
+}
+
+fn give_back(buffer: &mut Vec<u8>) {
+    let mut buffer = std::mem::take(buffer);
+    if buffer.capacity() > 0 {
+        // INVARIANT: nobody sees another connection's bytes: what is lent is empty, and only what the kernel fills is read.
+        buffer.clear();
+        SPARE.with_borrow_mut(|spare| {
+            if spare.len() < SPARES {
+                spare.push(buffer);
+            }
+        });
+    }
+}
 
 /// Ends a socket from outside, and knows how much was heard on it.
 #[derive(Debug, Clone)]
@@ -167,7 +192,7 @@ impl AsyncRead for Socket {
             match this.tcp.poll_read_ready(cx) {
                 Poll::Ready(r) => r?,
                 Poll::Pending => {
-                    this.buffer = Vec::new();
+                    give_back(&mut this.buffer);
                     return Poll::Pending;
                 }
             }
@@ -177,7 +202,7 @@ impl AsyncRead for Socket {
                 receive(&this.tcp, asked, |fd| Ok(rustix::net::recv(fd, &mut *out.initialize_unfilled(), RecvFlags::empty())?.0))
             } else {
                 if this.buffer.capacity() == 0 {
-                    this.buffer.reserve_exact(CHUNK);
+                    this.buffer = borrow();
                 }
                 let buffer = &mut this.buffer;
                 receive(&this.tcp, CHUNK, |fd| Ok(rustix::net::recv(fd, spare_capacity(buffer), RecvFlags::empty())?.0))
