@@ -76,7 +76,7 @@ def test_a_graceful_stop_tells_people_and_closes_every_row(own_house):
 @pytest.fixture(scope="module")
 def played(house):
     """A finished shell session with colours, wide text and a pause."""
-    child = house.door.spawn(rows=30, columns=100)
+    child = house.door.spawn(rows=30, columns=100, env={"TERM": "xterm-256color"})
     child.expect_exact("$ ")
     child.sendline("printf '\\033[31mred\\033[0m 你好\\n'; sleep 2; echo late-$((40+2))")
     child.expect_exact("late-42")
@@ -116,6 +116,7 @@ def test_the_cast_is_standard_asciicast_and_plays_in_asciinema(house, played, tm
 
     head, *events = [json.loads(line) for line in cast.splitlines()]
     assert head["version"] == 2 and (head["width"], head["height"]) == (100, 30)
+    assert head["env"] == {"TERM": "xterm-256color"}
     assert all(len(e) == 3 and e[1] in "oirm" and isinstance(e[2], str) for e in events)
     times = [e[0] for e in events]
     assert times == sorted(times) and times[-1] > 1.5

@@ -195,9 +195,10 @@ async fn run(conn: &Arc<Conn>, person: &Person, ready: Ready, command: Option<By
     let stream = match (&person.pty, &command) {
         (Some(pty), line) => {
             let (cols, rows) = pty.size.screen();
+            let term = pty.term.clone();
             match line {
-                Some(line) => Stream::TerminalExec { cols, rows, line: readable(line) },
-                None => Stream::Terminal { cols, rows },
+                Some(line) => Stream::TerminalExec { cols, rows, term, line: readable(line) },
+                None => Stream::Terminal { cols, rows, term },
             }
         }
         (None, Some(line)) => Stream::Exec(readable(line)),

@@ -191,9 +191,9 @@ impl<L: Send> Session<Connected<L>> {
     ) -> Result<(Tap, tokio::task::JoinHandle<tap::Drained>, tokio::sync::watch::Receiver<bool>, Arc<tap::Counters>), String> {
         let core = &mut self.core;
         let start = core.control.clock().now();
-        let (cols, rows) = match &stream {
-            Stream::Terminal { cols, rows } | Stream::TerminalExec { cols, rows, .. } => (*cols, *rows),
-            Stream::Exec(_) => (0, 0),
+        let (cols, rows, term) = match &stream {
+            Stream::Terminal { cols, rows, term } | Stream::TerminalExec { cols, rows, term, .. } => (*cols, *rows, term.clone()),
+            Stream::Exec(_) => (0, 0, String::new()),
         };
         let row = &core.row;
         let header = recording::Header {
@@ -207,6 +207,7 @@ impl<L: Send> Session<Connected<L>> {
             started_at: start.timestamp_micros(),
             cols,
             rows,
+            term,
             remote_addr: row.remote_addr.clone(),
             node_id: row.node_id.clone(),
             title: match &stream {

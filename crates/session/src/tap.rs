@@ -138,6 +138,8 @@ pub enum Stream {
         cols: u16,
         /// Rows.
         rows: u16,
+        /// `TERM`, as the person's client named it.
+        term: String,
     },
     /// One command with a terminal (`ssh -t host command`): its line is a command record, and what it may start (a shell,
     /// an editor) is read off the screen.
@@ -146,6 +148,8 @@ pub enum Stream {
         cols: u16,
         /// Rows.
         rows: u16,
+        /// `TERM`, as the person's client named it.
+        term: String,
         /// The line.
         line: String,
     },
@@ -174,8 +178,8 @@ pub(crate) fn start(recorder: Recorder, stream: Stream, describe: Describe, coun
     let task = Task { recorder, describe, counters, pending: Vec::new() };
     let handle = describe_tasks.spawn(async move {
         match stream {
-            Stream::Terminal { cols, rows } => task.terminal(rx, Tracker::new(cols, rows), None).await,
-            Stream::TerminalExec { cols, rows, line } => task.terminal(rx, Tracker::new(cols, rows), Some(line)).await,
+            Stream::Terminal { cols, rows, .. } => task.terminal(rx, Tracker::new(cols, rows), None).await,
+            Stream::TerminalExec { cols, rows, line, .. } => task.terminal(rx, Tracker::new(cols, rows), Some(line)).await,
             Stream::Exec(line) => task.exec(rx, line).await,
         }
     });

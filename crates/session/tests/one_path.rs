@@ -108,7 +108,7 @@ impl World {
         let session = self.open().await;
         let id = session.id();
         let session = session.connect(&Dial(Ok(()))).await.unwrap();
-        let session = session.record(Stream::Terminal { cols: 80, rows: 24 }).await.unwrap();
+        let session = session.record(Stream::Terminal { cols: 80, rows: 24, term: "xterm".into() }).await.unwrap();
         let (started, begun) = tokio::sync::oneshot::channel();
         let task = tokio::spawn(async move {
             let (said, heard) = tokio::sync::oneshot::channel();
