@@ -225,7 +225,7 @@ def test_no_disk_for_the_recording_means_no_session(tmp_path, target, direct, al
     try:
         built = build_house(disk / "data", target, direct, alice_key)
         assert built.door.run("echo fine").stdout == b"fine\n"
-        running = built.door.popen("while :; do head -c 20000 /dev/urandom | base64; sleep 0.05; done")
+        running = built.door.popen("while head -c 20000 /dev/urandom | base64; do sleep 0.05; done")
         running.stdout.read(1000)
         free = int(subprocess.run(["df", "--output=avail", "-B1", str(disk)], capture_output=True, text=True, check=True).stdout.split()[1])
         with open(disk / "ballast", "wb") as ballast:

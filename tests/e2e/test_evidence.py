@@ -35,7 +35,7 @@ def play(server, session, *arguments):
 
 def test_kill_9_loses_at_most_a_second_and_the_session_is_interrupted(own_house):
     server = own_house.server
-    client = own_house.door.popen("while :; do date +%s.%N; sleep 0.02; done")
+    client = own_house.door.popen("while date +%s.%N; do sleep 0.02; done")
     for _ in range(150):
         client.stdout.readline()
 
