@@ -26,15 +26,17 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("rest", &["api", "messages", "model", "policy", "store", "vault", "audit", "recording", "session", "authn"]),
     ("server", &["messages", "model", "policy", "store", "store-sql", "vault", "audit", "terminal", "recording", "session", "authn", "gw-ssh", "api", "rest"]),
     ("testkit", &["model", "policy", "store", "store-sql", "vault", "audit", "session", "recording", "terminal", "authn"]),
+    ("proofs", &["model", "policy", "store", "vault", "session", "rest"]),
     ("xtask", &[]),
 ];
 
 /// Outside crates that only some of ours may name, with the reason. A name ending in `-` stands for every crate that starts so.
 const ONLY_IN: &[(&str, &[&str], &str)] = &[
     ("sqlx", &["store-sql"], "SQL lives in one crate"),
+    ("rusqlite", &["store-sql"], "SQL lives in one crate"),
     ("sea-query", &["store-sql"], "SQL lives in one crate"),
     ("russh", &["gw-ssh"], "a gateway owns its protocol library"),
-    ("axum", &["rest", "server"], "routes are registered through rest's guards"),
+    ("axum", &["rest", "server", "proofs"], "routes are registered through rest's guards"),
     ("utoipa", &["api", "rest"], "the wire types and the router write the specification"),
     ("clap", &["server"], "only the program reads its command line"),
     ("figment", &["server"], "only the program reads its configuration"),

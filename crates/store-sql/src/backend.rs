@@ -1,6 +1,6 @@
 //! The contract of `store`, kept: reads go to a pool, writes to the writer.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use model::{
@@ -13,29 +13,81 @@ use store::{AttemptKey, Backend, Committed, ConnectFacts, GrantedAsset, KeyMater
 use uuid::Uuid;
 
 use crate::{
-    db::Db,
+    db::{Db, sqlite::at_once},
     migrate, read,
-    recent::Recent,
+    recent::{Blameless, Known, Recent},
     write::{Done, Job, Small, Writer},
 };
 
 /// A SQL database.
 pub(crate) struct SqlBackend {
-    pub(crate) db: Db,
-    pub(crate) writer: Writer,
+    db: Db,
+    writer: Writer,
+    known: Option<Arc<Known>>,
     /// Facts of recent decisions.
-    pub(crate) facts: Recent<(OrgFilter, Id<User>, Id<Asset>), Option<ConnectFacts>>,
+    facts: Recent<(OrgFilter, Id<User>, Id<Asset>), Option<ConnectFacts>>,
     /// What names meant lately.
-    pub(crate) named: Recent<(Id<User>, String), Vec<GrantedAsset>>,
+    named: Recent<(Id<User>, String), Vec<GrantedAsset>>,
+    /// People by login name. Their last login may be older than the stored one.
+    people: Recent<String, Option<User>>,
+    /// Keys of people. Their last use may be older than the stored one.
+    keys: Recent<Id<User>, Vec<PublicKey>>,
+    host_keys: Recent<(OrgFilter, Id<Asset>), Vec<HostKey>>,
+    blameless: Blameless,
+}
+
+/// Answers the question from `$kept`, or reads it in a snapshot and keeps the answer.
+macro_rules! kept {
+    ($self:ident . $kept:ident, $key:expr, $read:ident ( $($arg:expr),* )) => {{
+        let key = $key;
+        if let Some(answer) = $self.$kept.find(&$self.db, $self.known.as_deref(), &key).await? {
+            return Ok(answer);
+        }
+        let mut link = $self.db.snapshot().await?;
+        let revision = read::revision(&mut link).await?;
+        let answer = read::$read(&mut link, $($arg),*).await?;
+        $self.$kept.keep(revision, key, answer.clone());
+        Ok(answer)
+    }};
 }
 
 impl SqlBackend {
+    pub(crate) fn new(db: Db, writer: Writer, known: Option<Arc<Known>>) -> Self {
+        Self {
+            db,
+            writer,
+            known,
+            facts: Recent::default(),
+            named: Recent::default(),
+            people: Recent::default(),
+            keys: Recent::default(),
+            host_keys: Recent::default(),
+            blameless: Blameless::default(),
+        }
+    }
     async fn small(&self, small: Small) -> Result<u32> {
         match self.writer.ask(Job::Small(small)).await? {
             Done::Count(n) => Ok(n),
             Done::Committed(_) | Done::Logged(_) => Err(StoreError::Corrupt("unexpected answer of the writer".to_owned())),
         }
     }
+}
+
+/// Runs a read that may take long: on SQLite on a thread where that keeps nobody waiting.
+macro_rules! scanning {
+    ($self:ident, [$($owned:ident),*] $read:ident ( $($arg:expr),* )) => {
+        match &$self.db {
+            Db::Sqlite(file) => {
+                $(let $owned = $owned.to_owned();)*
+                file.scan(move |link| {
+                    $(let $owned = &$owned;)*
+                    at_once(read::$read(link, $($arg),*))
+                })
+                .await
+            }
+            Db::Postgres(..) => reading!($self, $read($($arg),*)),
+        }
+    };
 }
 
 /// Runs a read on a pooled connection.
@@ -52,10 +104,10 @@ impl Backend for SqlBackend {
         reading!(self, get(reach, kind, id))
     }
     async fn list(&self, reach: OrgFilter, kind: Kind, query: &Query) -> Result<Page<Record>> {
-        reading!(self, list(reach, kind, query))
+        scanning!(self, [query] list(reach, kind, query))
     }
     async fn logs(&self, reach: OrgFilter, table: &'static str, query: &Query) -> Result<Page<Value>> {
-        reading!(self, logs(reach, table, query))
+        scanning!(self, [query] logs(reach, table, query))
     }
     async fn commit(&self, work: UnitOfWork) -> Result<Committed> {
         match self.writer.ask(Job::Commit(Box::new(work))).await? {
@@ -80,40 +132,24 @@ impl Backend for SqlBackend {
         reading!(self, account_secrets(reach, account))
     }
     async fn all_account_secrets(&self, offset: u64, limit: u64) -> Result<Vec<AccountSecret>> {
-        reading!(self, all_account_secrets(offset, limit))
+        scanning!(self, [] all_account_secrets(offset, limit))
     }
     async fn host_keys(&self, reach: OrgFilter, asset: Id<Asset>) -> Result<Vec<HostKey>> {
-        reading!(self, host_keys(reach, asset))
+        kept!(self.host_keys, (reach, asset), host_keys(reach, asset))
     }
 
     async fn connect_facts(&self, reach: OrgFilter, user: Id<User>, asset: Id<Asset>) -> Result<Option<ConnectFacts>> {
-        let key = (reach, user, asset);
-        if let Some(known) = self.facts.find(&self.db, &key).await? {
-            return Ok(known);
-        }
-        let mut link = self.db.snapshot().await?;
-        let revision = read::revision(&mut link).await?;
-        let facts = read::connect_facts(&mut link, reach, user, asset).await?;
-        self.facts.keep(revision, key, facts.clone());
-        Ok(facts)
+        kept!(self.facts, (reach, user, asset), connect_facts(reach, user, asset))
     }
     async fn granted_assets(&self, user: Id<User>, now: Time, query: &Query) -> Result<Page<GrantedAsset>> {
-        reading!(self, granted(user, now, query))
+        scanning!(self, [query] granted(user, now, query))
     }
     async fn named_assets(&self, user: Id<User>, text: &str) -> Result<Vec<GrantedAsset>> {
-        let key = (user, text.to_owned());
-        if let Some(known) = self.named.find(&self.db, &key).await? {
-            return Ok(known);
-        }
-        let mut link = self.db.snapshot().await?;
-        let revision = read::revision(&mut link).await?;
-        let named = read::named(&mut link, user, text).await?;
-        self.named.keep(revision, key, named.clone());
-        Ok(named)
+        kept!(self.named, (user, text.to_owned()), named(user, text))
     }
 
     async fn user_by_username(&self, username: &str) -> Result<Option<User>> {
-        reading!(self, user_by_username(username))
+        kept!(self.people, username.to_owned(), user_by_username(username))
     }
     async fn user_secrets(&self, user: Id<User>) -> Result<UserSecrets> {
         reading!(self, user_secrets(user))
@@ -128,7 +164,7 @@ impl Backend for SqlBackend {
         Ok(self.small(Small::ResealOtp(user, old.clone(), new)).await? > 0)
     }
     async fn public_keys(&self, user: Id<User>) -> Result<Vec<PublicKey>> {
-        reading!(self, public_keys(user))
+        kept!(self.keys, user, public_keys(user))
     }
     async fn touch_login(&self, user: Id<User>, key: Option<Id<PublicKey>>, at: Time) -> Result<()> {
         self.small(Small::Login(user, key, at)).await.map(drop)
@@ -157,7 +193,17 @@ impl Backend for SqlBackend {
         self.small(Small::Failure(key.clone(), now, window_s)).await
     }
     async fn failures(&self, key: &AttemptKey, now: Time, window_s: i64) -> Result<u32> {
-        reading!(self, failures(key, now, window_s))
+        let Some(known) = self.known.as_deref() else { return reading!(self, failures(key, now, window_s)) };
+        let asked = (key.clone(), window_s);
+        if self.blameless.is(known, &asked) {
+            return Ok(0);
+        }
+        let since = Blameless::now(known);
+        let count = reading!(self, failures(key, now, window_s))?;
+        if count == 0 {
+            self.blameless.keep(since, asked);
+        }
+        Ok(count)
     }
     async fn clear_failures(&self, key: &AttemptKey) -> Result<bool> {
         Ok(self.small(Small::Clear(key.clone())).await? > 0)
@@ -170,13 +216,13 @@ impl Backend for SqlBackend {
         reading!(self, chain_nodes())
     }
     async fn chain(&self, node_id: &str, after: i64, limit: u64) -> Result<Vec<AuditEntry>> {
-        reading!(self, chain(node_id, after, limit))
+        scanning!(self, [node_id] chain(node_id, after, limit))
     }
     async fn put_checkpoint(&self, c: Checkpoint) -> Result<()> {
         self.small(Small::Checkpoint(Box::new(c))).await.map(drop)
     }
     async fn checkpoints(&self, node_id: &str) -> Result<Vec<Checkpoint>> {
-        reading!(self, checkpoints(node_id))
+        scanning!(self, [node_id] checkpoints(node_id))
     }
     async fn open_sessions(&self, node_id: Option<&str>) -> Result<Vec<SessionRow>> {
         reading!(self, open_sessions(node_id))
@@ -196,23 +242,15 @@ impl Backend for SqlBackend {
     }
 
     async fn backup(&self, to: &Path) -> Result<()> {
-        if self.db.file().is_none() {
-            return Err(StoreError::BadValue("backup: use `pg_dump` for a PostgreSQL database".to_owned()));
-        }
-        // not a pooled connection: those refuse to write, even elsewhere
-        let mut link = self.db.connect().await?;
-        let done = migrate::backup(&mut link, to).await;
-        link.close().await;
-        done
+        let Db::Sqlite(file) = &self.db else { return Err(StoreError::BadValue("backup: use `pg_dump` for a PostgreSQL database".to_owned())) };
+        let to = to.to_owned();
+        file.apart(move |link| at_once(migrate::backup(link, &to))).await
     }
     async fn check(&self) -> Result<Vec<String>> {
-        if self.db.file().is_none() {
-            return self.ping().await.map(|()| Vec::new());
+        match &self.db {
+            Db::Sqlite(file) => file.apart(|link| at_once(migrate::check(link))).await,
+            Db::Postgres(..) => self.ping().await.map(|()| Vec::new()),
         }
-        let mut link = self.db.connect().await?;
-        let found = migrate::check(&mut link).await;
-        link.close().await;
-        found
     }
     async fn ping(&self) -> Result<()> {
         reading!(self, revision()).map(drop)

@@ -30,11 +30,14 @@ pub struct Options {
     pub readers: u32,
     /// Dates of what bootstrap makes.
     pub clock: Arc<dyn Clock>,
+    /// No other process writes to the database as long as this one has it open: an SQLite file in a locked data directory.
+    /// Then some questions need not be asked. Ignored for servers.
+    pub exclusive: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { node_id: NIL_NODE_ID.to_owned(), readers: 4, clock: Arc::new(SystemClock) }
+        Self { node_id: NIL_NODE_ID.to_owned(), readers: 4, clock: Arc::new(SystemClock), exclusive: false }
     }
 }
 
@@ -66,6 +69,10 @@ pub async fn open_backend(url: &str, options: Options) -> Result<Arc<dyn Backend
     let now = options.clock.now();
     migrate::migrate(&db, &mut link, migrate::MIGRATIONS, now).await?;
     bootstrap::bootstrap(&mut link, now).await?;
-    let writer = write::Writer::start(db.clone(), &options.node_id, link);
-    Ok(Arc::new(backend::SqlBackend { db, writer, facts: recent::Recent::default(), named: recent::Recent::default() }))
+    let known = match options.exclusive && db.file().is_some() {
+        true => Some(Arc::new(recent::Known::at(read::revision(&mut link).await?))),
+        false => None,
+    };
+    let writer = write::Writer::start(db.clone(), &options.node_id, link, known.clone())?;
+    Ok(Arc::new(backend::SqlBackend::new(db, writer, known)))
 }

@@ -10,7 +10,7 @@ use std::{
 
 use model::{Asset, Filter, Org, Query, Record};
 use policy::{Authority, OrgFilter};
-use store::{Backend, LogBatch, Store, StoreError, UnitOfWork};
+use store::{AttemptKey, Backend, LogBatch, Store, StoreError, UnitOfWork};
 use store_sql::Options;
 use testkit::fixtures::*;
 
@@ -199,4 +199,36 @@ async fn facts_are_found_fast_among_many_assets() {
     eprintln!("connect_facts: median {:?}, worst {:?}; first page of {} granted assets: {:?}", times[50], times[99], page.count, began.elapsed());
     // generous: a debug build on a busy machine
     assert!(times[50] < Duration::from_millis(20), "{:?}", times[50]);
+}
+
+/// A process that has the file to itself does not ask for the revision or for failures; it must notice its own changes all
+/// the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_the_file_alone_sees_his_own_changes_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store_sql::open(&url(dir.path()), Options { exclusive: true, ..Options::default() }).await.unwrap();
+    let raw = raw(&store);
+    let key = AttemptKey { scope: "user", value: "alice".into() };
+    let now = start();
+    assert!(raw.user_by_username("alice").await.unwrap().is_none());
+    assert_eq!(raw.failures(&key, now, 60).await.unwrap(), 0);
+
+    let alice = user("alice");
+    let mut work = UnitOfWork::global(Authority::of_this_node().global());
+    work.insert(alice.clone());
+    store.commit(work).await.unwrap();
+    assert_eq!(raw.user_by_username("alice").await.unwrap().map(|u| u.id), Some(alice.id));
+
+    for n in 1..=3 {
+        assert_eq!(raw.count_failure(&key, now, 60).await.unwrap(), n);
+        assert_eq!(raw.failures(&key, now, 60).await.unwrap(), n);
+    }
+    raw.clear_failures(&key).await.unwrap();
+    assert_eq!(raw.failures(&key, now, 60).await.unwrap(), 0);
+
+    let again = store.read(Authority::of_this_node().every_org()).get(alice.id).await.unwrap().unwrap();
+    let mut work = UnitOfWork::global(Authority::of_this_node().global());
+    work.delete(again);
+    store.commit(work).await.unwrap();
+    assert!(raw.user_by_username("alice").await.unwrap().is_none());
 }

@@ -137,7 +137,7 @@ pub trait Backend: Send + Sync {
     async fn named_assets(&self, user: Id<User>, text: &str) -> Result<Vec<GrantedAsset>>;
 
     // -- people
-    /// By canonical login name.
+    /// By canonical login name. `last_login` may be older than the stored one.
     async fn user_by_username(&self, username: &str) -> Result<Option<User>>;
     /// What verifies a person.
     async fn user_secrets(&self, user: Id<User>) -> Result<UserSecrets>;
@@ -157,7 +157,7 @@ pub trait Backend: Send + Sync {
         self.set_user_secrets(user, secrets).await?;
         Ok(true)
     }
-    /// Keys of a person.
+    /// Keys of a person. `date_last_used` may be older than the stored one.
     async fn public_keys(&self, user: Id<User>) -> Result<Vec<PublicKey>>;
     /// Notes a login: the user's `last_login`, and the key's last use. No revision change.
     async fn touch_login(&self, user: Id<User>, key: Option<Id<PublicKey>>, at: Time) -> Result<()>;

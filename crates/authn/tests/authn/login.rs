@@ -86,8 +86,8 @@ async fn a_proved_key_opens_and_an_offered_one_does_not() {
     let who = done(flow.step(Factor::ProvedKey(ED25519.into())).await);
     assert_eq!(who.user(), h.alice.id);
     assert_eq!(h.log().await[0].backend, "publickey");
-    let keys = h.store.node(node()).public_keys(h.alice.id).await.unwrap();
-    assert!(keys[0].date_last_used.is_some());
+    let keys = h.store.read(node().every_org()).list::<model::PublicKey>(&model::Query::filter(model::Filter::eq("user", h.alice.id))).await.unwrap();
+    assert!(keys.rows[0].date_last_used.is_some());
 }
 
 #[tokio::test]

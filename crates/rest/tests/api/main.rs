@@ -5,5 +5,4 @@ mod credentials;
 mod house;
 mod managed;
 mod matrix;
-mod proofs;
 mod state;

@@ -82,7 +82,7 @@ impl Node {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let authority = Authority::of_this_node();
         let node_id = node_id(data)?;
-        let store = store_sql::open(&config.database_url, store_sql::Options { node_id: node_id.clone(), ..Default::default() })
+        let store = store_sql::open(&config.database_url, store_sql::Options { node_id: node_id.clone(), exclusive: true, ..Default::default() })
             .await
             .map_err(|e| anyhow::anyhow!("the database cannot be opened: {e}"))?;
         let vault = Vault::open_store(store.clone(), authority, master_key(data, secrets)?).await.context("the vault cannot be opened")?;

@@ -1,23 +1,20 @@
 //! Connections: pools for reading, single ones for the writer, transactions for snapshots.
 
-use std::{str::FromStr, time::Duration};
+use std::{path::PathBuf, str::FromStr as _, sync::Arc, time::Duration};
 
+use rusqlite::Connection as Sqlite;
 use sqlx::{
-    AssertSqlSafe, Column, ConnectOptions, Connection, PgConnection, PgPool, Postgres, Row, Sqlite, SqliteConnection, SqlitePool, Transaction, TypeInfo,
-    ValueRef,
+    AssertSqlSafe, Column, ConnectOptions, Connection, PgConnection, PgPool, Postgres, Row, Transaction, TypeInfo, ValueRef,
     pool::PoolConnection,
     postgres::{PgArguments, PgConnectOptions, PgPoolOptions, PgRow},
     query::Query,
-    sqlite::{SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
 };
 use store::{Result, StoreError};
 
-use super::{Cell, Cells, Val, failure};
+use super::{Cell, Cells, Val, failure, sqlite};
 
 /// How long a caller waits for a connection before he hears that the database is unavailable.
 const ACQUIRE: Duration = Duration::from_secs(5);
-/// How long SQLite waits for another process (a backup, the local administrator) to finish writing.
-const BUSY: Duration = Duration::from_secs(10);
 
 /// Which SQL is spoken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,33 +34,15 @@ impl Dialect {
         };
         sql.replace("{id}", text).replace("{key}", text).replace("{text}", text)
     }
-    /// `?` becomes what the dialect wants.
-    fn rewrite(self, sql: &str) -> String {
-        if self == Dialect::Sqlite {
-            return sql.to_owned();
-        }
-        let mut out = String::with_capacity(sql.len() + 16);
-        let mut n = 0_u32;
-        for c in sql.chars() {
-            if c == '?' {
-                n += 1;
-                out.push('$');
-                out.push_str(&n.to_string());
-            } else {
-                out.push(c);
-            }
-        }
-        out
-    }
 }
 
 /// A database: where to connect and a pool for reading.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) enum Db {
     /// A file.
-    Sqlite(SqlitePool, SqliteConnectOptions),
+    Sqlite(Arc<sqlite::File>),
     /// A server.
-    Postgres(PgPool, PgConnectOptions),
+    Postgres(PgPool, Box<PgConnectOptions>),
 }
 
 impl Db {
@@ -74,73 +53,57 @@ impl Db {
             if path.is_empty() {
                 return Err(StoreError::BadValue("database URL: path is missing".to_owned()));
             }
-            let options = SqliteConnectOptions::new()
-                .filename(path)
-                .create_if_missing(true)
-                .journal_mode(SqliteJournalMode::Wal)
-                .synchronous(SqliteSynchronous::Normal)
-                .busy_timeout(BUSY)
-                .foreign_keys(true)
-                .statement_cache_capacity(256)
-                .disable_statement_logging();
-            let pool = SqlitePoolOptions::new()
-                .max_connections(readers)
-                .acquire_timeout(ACQUIRE)
-                .test_before_acquire(false)
-                .idle_timeout(None)
-                .max_lifetime(None)
-                .connect_lazy_with(options.clone().pragma("query_only", "ON"));
-            return Ok(Db::Sqlite(pool, options));
+            return Ok(Db::Sqlite(Arc::new(sqlite::File::new(path, readers))));
         }
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             let options = PgConnectOptions::from_str(url).map_err(bad)?.application_name("rampart").statement_cache_capacity(256).disable_statement_logging();
             let pool = PgPoolOptions::new().max_connections(readers).acquire_timeout(ACQUIRE).connect_lazy_with(options.clone());
-            return Ok(Db::Postgres(pool, options));
+            return Ok(Db::Postgres(pool, Box::new(options)));
         }
         Err(StoreError::BadValue("database URL: sqlite://PATH or postgres://… is expected".to_owned()))
     }
     /// Which SQL it speaks.
     pub(crate) fn dialect(&self) -> Dialect {
         match self {
-            Db::Sqlite(..) => Dialect::Sqlite,
+            Db::Sqlite(_) => Dialect::Sqlite,
             Db::Postgres(..) => Dialect::Postgres,
         }
     }
     /// The file it lies in, if it does.
-    pub(crate) fn file(&self) -> Option<std::path::PathBuf> {
+    pub(crate) fn file(&self) -> Option<PathBuf> {
         match self {
-            Db::Sqlite(_, o) => Some(o.get_filename().to_owned()),
+            Db::Sqlite(file) => Some(file.path().to_owned()),
             Db::Postgres(..) => None,
         }
     }
     /// A connection of its own, for writing.
     pub(crate) async fn connect(&self) -> Result<Link> {
-        let link = async {
-            Ok(match self {
-                Db::Sqlite(_, o) => Link::Sqlite(Box::new(SqliteConnection::connect_with(o).await.map_err(failure)?)),
-                Db::Postgres(_, o) => Link::Postgres(Box::new(PgConnection::connect_with(o).await.map_err(failure)?)),
-            })
-        };
-        tokio::time::timeout(ACQUIRE, link).await.unwrap_or_else(|_| Err(StoreError::Unavailable("connecting took too long".to_owned())))
+        match self {
+            Db::Sqlite(file) => file.writer().map(Link::Sqlite),
+            Db::Postgres(_, o) => match tokio::time::timeout(ACQUIRE, PgConnection::connect_with(o)).await {
+                Ok(link) => Ok(Link::Postgres(Box::new(link.map_err(failure)?))),
+                Err(_) => Err(StoreError::Unavailable("connecting took too long".to_owned())),
+            },
+        }
     }
     /// A connection from the pool, for one or more independent reads.
     pub(crate) async fn read(&self) -> Result<Link> {
-        Ok(match self {
-            Db::Sqlite(p, _) => Link::SqlitePooled(p.acquire().await.map_err(failure)?),
-            Db::Postgres(p, _) => Link::PostgresPooled(p.acquire().await.map_err(failure)?),
-        })
+        match self {
+            Db::Sqlite(file) => file.reader().map(Link::from),
+            Db::Postgres(p, _) => Ok(Link::PostgresPooled(p.acquire().await.map_err(failure)?)),
+        }
     }
     /// A connection whose reads all see the same moment.
     pub(crate) async fn snapshot(&self) -> Result<Link> {
-        Ok(match self {
-            Db::Sqlite(p, _) => Link::SqliteTx(p.begin().await.map_err(failure)?),
-            Db::Postgres(p, _) => Link::PostgresTx(p.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map_err(failure)?),
-        })
+        match self {
+            Db::Sqlite(file) => file.reader()?.snapshot().map(Link::from),
+            Db::Postgres(p, _) => Ok(Link::PostgresTx(p.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map_err(failure)?)),
+        }
     }
     /// Closes the pool.
     pub(crate) async fn close(&self) {
         match self {
-            Db::Sqlite(p, _) => p.close().await,
+            Db::Sqlite(file) => file.close(),
             Db::Postgres(p, _) => p.close().await,
         }
     }
@@ -149,67 +112,65 @@ impl Db {
 /// One connection.
 pub(crate) enum Link {
     /// The writer's.
-    Sqlite(Box<SqliteConnection>),
+    Sqlite(Sqlite),
     /// The writer's.
     Postgres(Box<PgConnection>),
-    /// A reader's.
-    SqlitePooled(PoolConnection<Sqlite>),
+    /// A reader's; a snapshot is rolled back when dropped.
+    SqliteRead(sqlite::Reader),
     /// A reader's.
     PostgresPooled(PoolConnection<Postgres>),
-    /// A snapshot; rolled back when dropped.
-    SqliteTx(Transaction<'static, Sqlite>),
     /// A snapshot; rolled back when dropped.
     PostgresTx(Transaction<'static, Postgres>),
 }
 
+impl From<sqlite::Reader> for Link {
+    fn from(reader: sqlite::Reader) -> Self {
+        Link::SqliteRead(reader)
+    }
+}
+
 /// The connection inside a link, by dialect.
 enum Raw<'a> {
-    Sqlite(&'a mut SqliteConnection),
+    Sqlite(&'a mut Sqlite),
     Postgres(&'a mut PgConnection),
 }
 
 impl Link {
-    fn raw(&mut self) -> Raw<'_> {
-        match self {
+    fn raw(&mut self) -> Result<Raw<'_>> {
+        Ok(match self {
             Link::Sqlite(c) => Raw::Sqlite(c),
-            Link::SqlitePooled(c) => Raw::Sqlite(c),
-            Link::SqliteTx(c) => Raw::Sqlite(c),
+            Link::SqliteRead(r) => Raw::Sqlite(r.conn()?),
             Link::Postgres(c) => Raw::Postgres(c),
             Link::PostgresPooled(c) => Raw::Postgres(c),
             Link::PostgresTx(c) => Raw::Postgres(c),
-        }
+        })
     }
     /// Which SQL it speaks.
     pub(crate) fn dialect(&self) -> Dialect {
         match self {
-            Link::Sqlite(_) | Link::SqlitePooled(_) | Link::SqliteTx(_) => Dialect::Sqlite,
+            Link::Sqlite(_) | Link::SqliteRead(_) => Dialect::Sqlite,
             Link::Postgres(_) | Link::PostgresPooled(_) | Link::PostgresTx(_) => Dialect::Postgres,
         }
     }
     /// Runs text without values, possibly several statements: migrations and transaction control.
     pub(crate) async fn batch(&mut self, sql: &str) -> Result<()> {
-        let sql = AssertSqlSafe(sql.to_owned());
-        match self.raw() {
-            Raw::Sqlite(c) => sqlx::raw_sql(sql).execute(c).await.map(drop),
-            Raw::Postgres(c) => sqlx::raw_sql(sql).execute(c).await.map(drop),
+        match self.raw()? {
+            Raw::Sqlite(c) => sqlite::batch(c, sql),
+            Raw::Postgres(c) => sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(c).await.map(drop).map_err(failure),
         }
-        .map_err(failure)
     }
     /// Runs one statement; returns how many rows it touched.
     pub(crate) async fn exec(&mut self, sql: &str, args: Vec<Val>) -> Result<u64> {
-        let text = AssertSqlSafe(self.dialect().rewrite(sql));
-        match self.raw() {
-            Raw::Sqlite(c) => bind_sqlite(sqlx::query(text), args).execute(c).await.map(|r| r.rows_affected()),
-            Raw::Postgres(c) => bind_postgres(sqlx::query(text), args).execute(c).await.map(|r| r.rows_affected()),
+        match self.raw()? {
+            Raw::Sqlite(c) => sqlite::exec(c, sql, &args),
+            Raw::Postgres(c) => bind(sqlx::query(numbered(sql)), args).execute(c).await.map(|r| r.rows_affected()).map_err(failure),
         }
-        .map_err(failure)
     }
     /// All rows of a query.
     pub(crate) async fn rows(&mut self, sql: &str, args: Vec<Val>) -> Result<Vec<Cells>> {
-        let text = AssertSqlSafe(self.dialect().rewrite(sql));
-        match self.raw() {
-            Raw::Sqlite(c) => bind_sqlite(sqlx::query(text), args).fetch_all(c).await.map_err(failure)?.iter().map(cells_sqlite).collect(),
-            Raw::Postgres(c) => bind_postgres(sqlx::query(text), args).fetch_all(c).await.map_err(failure)?.iter().map(cells_postgres).collect(),
+        match self.raw()? {
+            Raw::Sqlite(c) => sqlite::rows(c, sql, &args),
+            Raw::Postgres(c) => bind(sqlx::query(numbered(sql)), args).fetch_all(c).await.map_err(failure)?.iter().map(cells).collect(),
         }
     }
     /// The first row, if there is one.
@@ -242,48 +203,43 @@ impl Link {
     /// Closes it in good order.
     pub(crate) async fn close(self) {
         let done = match self {
-            Link::Sqlite(c) => c.close().await,
-            Link::Postgres(c) => c.close().await,
+            Link::Sqlite(c) => c.close().map_err(|(_, e)| e.to_string()),
+            Link::Postgres(c) => c.close().await.map_err(|e| e.to_string()),
             _ => Ok(()),
         };
-        if let Err(e) = done {
-            tracing::debug!(error = %e, "closing a database connection");
+        if let Err(error) = done {
+            tracing::debug!(error, "closing a database connection");
         }
     }
 }
 
-type SqliteQuery<'q> = Query<'q, Sqlite, SqliteArguments>;
 type PostgresQuery<'q> = Query<'q, Postgres, PgArguments>;
 
-fn bind_sqlite(q: SqliteQuery<'_>, args: Vec<Val>) -> SqliteQuery<'_> {
-    args.into_iter().fold(q, |q, v| match v {
-        Val::Int(i) => q.bind(i),
-        Val::Bool(b) => q.bind(b),
-        Val::Text(t) => q.bind(t),
-    })
-}
-
-fn bind_postgres(q: PostgresQuery<'_>, args: Vec<Val>) -> PostgresQuery<'_> {
-    args.into_iter().fold(q, |q, v| match v {
-        Val::Int(i) => q.bind(i),
-        Val::Bool(b) => q.bind(b),
-        Val::Text(t) => q.bind(t),
-    })
-}
-
-fn cells_sqlite(row: &SqliteRow) -> Result<Cells> {
-    let cell = |i: usize| -> std::result::Result<Cell, sqlx::Error> {
-        let raw = row.try_get_raw(i)?;
-        if raw.is_null() {
-            return Ok(Cell::Null);
+/// Each `?` becomes `$1`, `$2`, …
+fn numbered(sql: &str) -> AssertSqlSafe<String> {
+    let mut out = String::with_capacity(sql.len() + 16);
+    let mut n = 0_u32;
+    for c in sql.chars() {
+        if c == '?' {
+            n += 1;
+            out.push('$');
+            out.push_str(&n.to_string());
+        } else {
+            out.push(c);
         }
-        let is_text = raw.type_info().name() == "TEXT";
-        Ok(if is_text { Cell::Text(row.try_get_unchecked(i)?) } else { Cell::Int(row.try_get_unchecked(i)?) })
-    };
-    (0..row.len()).map(cell).collect::<std::result::Result<_, _>>().map(Cells::new).map_err(failure)
+    }
+    AssertSqlSafe(out)
 }
 
-fn cells_postgres(row: &PgRow) -> Result<Cells> {
+fn bind(q: PostgresQuery<'_>, args: Vec<Val>) -> PostgresQuery<'_> {
+    args.into_iter().fold(q, |q, v| match v {
+        Val::Int(i) => q.bind(i),
+        Val::Bool(b) => q.bind(b),
+        Val::Text(t) => q.bind(t),
+    })
+}
+
+fn cells(row: &PgRow) -> Result<Cells> {
     let cell = |i: usize| -> std::result::Result<Cell, sqlx::Error> {
         if row.try_get_raw(i)?.is_null() {
             return Ok(Cell::Null);

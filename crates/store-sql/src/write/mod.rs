@@ -26,6 +26,7 @@ pub(crate) use unit::insert_row;
 use crate::{
     db::{Db, Dialect, Link},
     read,
+    recent::Known,
 };
 
 /// Runs a future in a savepoint: its failure undoes its rows and the head. Evaluates to its result; returns from the
@@ -84,21 +85,33 @@ struct Asked {
 #[derive(Clone)]
 pub(crate) struct Writer {
     queue: mpsc::Sender<Asked>,
-    task: Arc<parking::Slot>,
-}
-
-/// Keeps the writer's task where `close` can wait for it.
-mod parking {
-    pub(crate) type Slot = tokio::sync::Mutex<Option<tokio::task::JoinHandle<()>>>;
+    /// Its end, for `close` to wait for.
+    end: Arc<tokio::sync::Mutex<Option<oneshot::Receiver<()>>>>,
 }
 
 impl Writer {
-    /// Starts the task. `link` is its first connection.
-    pub(crate) fn start(db: Db, node_id: &str, link: Link) -> Self {
+    /// Starts the task, or for SQLite its thread. `link` is its first connection.
+    pub(crate) fn start(db: Db, node_id: &str, link: Link, known: Option<Arc<Known>>) -> Result<Self> {
         let (queue, jobs) = mpsc::channel(QUEUE);
-        let state = State { db, node_id: node_id.to_owned(), link: Some(link), head: None };
-        let task = tokio::spawn(run(state, jobs));
-        Self { queue, task: Arc::new(tokio::sync::Mutex::new(Some(task))) }
+        let state = State { db, node_id: node_id.to_owned(), link: Some(link), head: None, known };
+        let (ended, end) = oneshot::channel();
+        match state.db.dialect() {
+            // each statement blocks: a thread of its own
+            Dialect::Sqlite => {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(|e| StoreError::Unavailable(e.to_string()))?;
+                let thread = std::thread::Builder::new().name("db-write".to_owned());
+                let run = move || {
+                    runtime.block_on(run(state, jobs));
+                    let _ = ended.send(());
+                };
+                thread.spawn(run).map_err(|e| StoreError::Unavailable(e.to_string()))?;
+            }
+            Dialect::Postgres => drop(tokio::spawn(async move {
+                run(state, jobs).await;
+                let _ = ended.send(());
+            })),
+        }
+        Ok(Self { queue, end: Arc::new(tokio::sync::Mutex::new(Some(end))) })
     }
     /// Puts a job in and waits for its answer. Once enqueued the job is done even if the caller goes away.
     pub(crate) async fn ask(&self, job: Job) -> Result<Done> {
@@ -113,8 +126,8 @@ impl Writer {
         if self.queue.send(Asked { job: Job::Small(Small::Close), answer }).await.is_ok() {
             let _ = answered.await;
         }
-        if let Some(task) = self.task.lock().await.take() {
-            let _ = task.await;
+        if let Some(end) = self.end.lock().await.take() {
+            let _ = end.await;
         }
     }
 }
@@ -124,6 +137,8 @@ struct State {
     node_id: String,
     link: Option<Link>,
     head: Option<ChainHead>,
+    /// What readers of this process take for granted.
+    known: Option<Arc<Known>>,
 }
 
 async fn run(mut state: State, mut jobs: mpsc::Receiver<Asked>) {
@@ -158,13 +173,19 @@ impl State {
             tries += 1;
             let mut committing = false;
             let error = match tokio::time::timeout(PATIENCE, self.attempt(&jobs, &mut committing)).await {
-                Ok(Ok(outcomes)) => return outcomes,
+                Ok(Ok(outcomes)) => {
+                    self.tell(&jobs, &outcomes);
+                    return outcomes;
+                }
                 Ok(Err(e)) => e,
                 Err(_) => StoreError::Unavailable("the database did not answer in time".to_owned()),
             };
             // the connection and the head are read anew
             self.link = None;
             self.head = None;
+            if let Some(known) = &self.known {
+                known.doubt();
+            }
             // Before COMMIT nothing of it is stored: a deadlock between nodes or a lost connection is worth another try.
             // After it nobody knows, and doing it twice would be worse than saying so.
             if committing || tries == 2 {
@@ -173,6 +194,18 @@ impl State {
         };
         tracing::error!(%error, jobs = jobs.len(), "a write transaction failed");
         jobs.iter().map(|_| Err(copy(&error))).collect()
+    }
+
+    /// Tells readers what changed, before anybody hears that it did.
+    fn tell(&self, jobs: &[Job], outcomes: &[Result<Done>]) {
+        let Some(known) = &self.known else { return };
+        if jobs.iter().any(|j| matches!(j, Job::Small(Small::Failure(..)))) {
+            known.failed();
+        }
+        let newest = outcomes.iter().filter_map(|o| if let Ok(Done::Committed(c)) = o { Some(c.revision) } else { None }).max();
+        if let Some(revision) = newest {
+            known.committed(revision);
+        }
     }
 
     /// A connection with an open transaction and the savepoint of its first job, and the head as it is stored.
@@ -246,7 +279,7 @@ pub(crate) struct Tx {
 }
 
 impl Tx {
-    /// The savepoint of the next job. Control statements travel together: each trip to the database counts when a
+    /// The savepoint of the next job. Control statements travel together: each trip to a database server counts when a
     /// transaction holds one small job.
     async fn savepoint(&mut self) -> Result<()> {
         if std::mem::replace(&mut self.used, true) {

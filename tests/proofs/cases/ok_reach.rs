@@ -4,4 +4,6 @@ async fn f(s: &store::Store, e: policy::EveryOrg, o: policy::OrgScope, v: &vault
     let _ = store::UnitOfWork::in_org(o);
     let _ = v.open(g).await;
 }
-fn main() { let _ = f; }
+fn main() {
+    let _ = f;
+}
