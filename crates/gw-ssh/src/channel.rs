@@ -1,4 +1,7 @@
 //! One session channel from its opening to its end: what the client asks for, the menu, the sessions.
+//!
+//! Steps before the relay are boxed, so that a channel that waits for the next keystroke for hours does not hold the room
+//! that they needed.
 
 use std::{future::pending, sync::Arc};
 
@@ -75,7 +78,7 @@ async fn begin(conn: Arc<Conn>, mut person: Person) {
     };
     match &login.destination {
         Destination::Direct { account, asset } => direct(&conn, &person, account.as_deref(), asset, command).await,
-        Destination::Menu if command.is_none() && person.pty.is_some() => from_menu(&conn, &mut person).await,
+        Destination::Menu if command.is_none() && person.pty.is_some() => Box::pin(from_menu(&conn, &mut person)).await,
         Destination::Menu | Destination::Token => person.refuse(&MessagePair::new("access.name_target", "no target in the user name")).await,
     }
 }
@@ -122,12 +125,12 @@ async fn listen(person: &mut Person) -> Option<Request> {
 
 /// A destination that was named in the user name.
 async fn direct(conn: &Arc<Conn>, person: &Person, account: Option<&str>, asset: &str, command: Option<Bytes>) {
-    let ready = match conn.prepared(account, asset).await {
+    let ready = match Box::pin(conn.prepared(account, asset)).await {
         Ok(Prepared::Ready(ready)) => Ok(*ready),
         Ok(Prepared::Choose(target, choices)) => {
             let picked = match person.console() {
                 Some(mut console) => {
-                    let picked = menu::pick_account(&mut console, &target.asset.name, &choices).await;
+                    let picked = Box::pin(menu::pick_account(&mut console, &target.asset.name, &choices)).await;
                     person.inbox.put_back(console.take_unread());
                     match picked {
                         Ok(Some(ask)) => ask,
@@ -137,7 +140,7 @@ async fn direct(conn: &Arc<Conn>, person: &Person, account: Option<&str>, asset:
                 // The refusal names what can be chosen.
                 None => AccountAsk::Only,
             };
-            conn.authorize(&target, picked).await
+            Box::pin(conn.authorize(&target, picked)).await
         }
         Err(message) => Err(message),
     };
@@ -156,7 +159,7 @@ async fn from_menu(conn: &Arc<Conn>, person: &mut Person) {
     let Some(login) = conn.login.get() else { return };
     loop {
         let Some(mut console) = person.console() else { return };
-        let chosen = menu::run(&mut console, &conn.control, &login.who, conn.client).await;
+        let chosen = Box::pin(menu::run(&mut console, &conn.control, &login.who, conn.client)).await;
         person.lang = console.lang();
         if let Some(pty) = &mut person.pty {
             let (cols, rows) = console.size();
@@ -168,7 +171,7 @@ async fn from_menu(conn: &Arc<Conn>, person: &mut Person) {
             Ok(None) => return person.finish(0).await,
             Err(_) => return person.finish(NO_SESSION).await,
         };
-        let ended = match conn.authorize(&choice.target, choice.account).await {
+        let ended = match Box::pin(conn.authorize(&choice.target, choice.account)).await {
             Ok(ready) => run(conn, person, ready, None, true).await,
             Err(message) => Err(message),
         };
@@ -213,7 +216,7 @@ async fn run(conn: &Arc<Conn>, person: &Person, ready: Ready, command: Option<By
     let connector = TargetConnector::new(ready.dialing, person.console());
     let connected = tokio::select! {
         biased;
-        connected = session.connect(&connector) => connected?,
+        connected = Box::pin(session.connect(&connector)) => connected?,
         () = person.inbox.gone() => {
             tracing::info!(session = %id, "the person left while connecting");
             return Ok(true);
@@ -226,7 +229,7 @@ async fn run(conn: &Arc<Conn>, person: &Person, ready: Ready, command: Option<By
         connected.abandon(End::of(EndReason::Client)).await;
         return Ok(true);
     }
-    let recorded = connected.record(stream).await?;
+    let recorded = Box::pin(connected.record(stream)).await?;
     let mut closed = false;
     let ended = recorded
         .run(|link, live| async {

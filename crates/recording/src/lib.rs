@@ -34,5 +34,5 @@ pub use player::Player;
 pub use reader::{Index, Recording, Segment, SegmentInfo};
 pub use recover::{Recovered, recover};
 pub use sign::{Ed25519Signer, Signer, check_signature};
-pub use spool::{Recorder, Spool, SpoolOptions, relative_path};
+pub use spool::{Recorder, Spool, SpoolOptions, find, relative_path};
 pub use verify::{Broken, Expect, Report, State, verify, verify_in, verify_with};

@@ -166,6 +166,8 @@ pub struct Totals {
     pub commands: u64,
     /// Exit code of the command or shell.
     pub exit_code: Option<i64>,
+    /// Commands that were not stored yet; they become safe together with the closed row.
+    pub unstored: Vec<model::Command>,
 }
 
 /// How a session ended.

@@ -76,7 +76,8 @@ pub struct Recorded<L> {
 /// A session on its way. See the module's picture.
 #[must_use = "a session must be run or closed"]
 pub struct Session<S> {
-    core: Core,
+    /// Boxed: each step takes the one before by value.
+    core: Box<Core>,
     state: S,
 }
 
@@ -114,7 +115,7 @@ impl Drop for Core {
 }
 
 impl Core {
-    async fn close(mut self, end: End, totals: control::Totals) -> Ended {
+    async fn close(mut self: Box<Self>, end: End, totals: control::Totals) -> Ended {
         self.closed = true;
         let exit_code = totals.exit_code;
         let (control, row, told) = (self.control.clone(), self.row.clone(), end.clone());
@@ -136,7 +137,7 @@ impl Session<Opened> {
         }
         let row = control.open(&granted, opening).await?;
         let (mailbox, entry) = control.registry().enter(row.id);
-        Ok(Self { core: Core { control, granted, row, mailbox, _entry: entry, closed: false }, state: Opened(()) })
+        Ok(Self { core: Box::new(Core { control, granted, row, mailbox, _entry: entry, closed: false }), state: Opened(()) })
     }
 
     /// Connects the target. On failure the session is closed as `connect_failed` and the message is for the person.
@@ -144,7 +145,7 @@ impl Session<Opened> {
     /// # Errors
     /// What the connector said, or that the grant was withdrawn or the session killed in the meantime.
     pub async fn connect<C: Connector>(mut self, connector: &C) -> Result<Session<Connected<C::Link>>, MessagePair> {
-        let Core { control, granted, mailbox, .. } = &mut self.core;
+        let Core { control, granted, mailbox, .. } = &mut *self.core;
         let drain = control.registry().drain_token().clone();
         let connected = tokio::select! {
             r = connector.connect(&**control, granted) => r,
@@ -219,7 +220,6 @@ impl<L: Send> Session<Connected<L>> {
         let recorder = core.control.spool().open(header).await.map_err(|e| e.to_string())?;
         core.row.recording = Some(recorder.path().to_owned());
         core.row.state = SessionState::Running;
-        core.control.advance(&core.row).await.map_err(|m| m.detail)?;
         let failed = recorder.failed();
         let counters = tap::Counters::new();
         let describe = tap::Describe { control: core.control.clone(), row: core.row.clone(), start };

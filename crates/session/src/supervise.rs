@@ -18,6 +18,9 @@ use crate::{
     tap::Counters,
 };
 
+/// A session that runs for so long is stored as running; a shorter one goes from opened to closed, for each write is work
+/// that hundreds of short commands at once would wait for.
+const SETTLED: Duration = Duration::from_millis(300);
 /// How long a relay may take to tell its person why the session ends.
 const FAREWELL: Duration = Duration::from_millis(800);
 
@@ -160,20 +163,26 @@ impl Timers {
 }
 
 /// Runs the relay and whatever may end it, then closes.
-pub(crate) async fn run<L, F, R>(mut core: Core, state: Recorded<L>, relay: F) -> Ended
+pub(crate) async fn run<L, F, R>(mut core: Box<Core>, state: Recorded<L>, relay: F) -> Ended
 where
     F: FnOnce(L, Live) -> R + Send,
     R: Future<Output = RelayEnd> + Send,
 {
     let Recorded { link, tap, drained, failed, counters } = state;
     let (notices, rx) = mpsc::channel(8);
-    let relay = relay(link, Live { id: core.row.id, tap, notices: rx });
+    // boxed: it is handed on several times, and each time would hold room for it
+    let relay = Box::pin(relay(link, Live { id: core.row.id, tap, notices: rx }));
     let relayed = watch_over(&mut core, &counters, failed, &notices, relay).await;
 
     // The relay is gone and with it every tap: the tap task empties its queue and hands the recorder back.
     let (mut end, exit_code) = (relayed.end, relayed.exit_code);
+    let mut totals = totals_of(&counters, exit_code);
     let recording = match drained.await {
-        Ok(drained) => finish_recording(drained, &end, &totals_of(&counters, exit_code)).await,
+        Ok(mut drained) => {
+            totals = totals_of(&counters, exit_code);
+            totals.unstored = std::mem::take(&mut drained.unstored);
+            finish_recording(drained, &end, &totals).await
+        }
         Err(e) => Err(format!("tap task: {e}")),
     };
     match recording {
@@ -183,7 +192,6 @@ where
         }
         Err(detail) => end = End { reason: EndReason::RecordingFailed, fault: Some(Fault::Rampart), detail },
     }
-    let totals = totals_of(&counters, exit_code);
     core.close(end, totals).await
 }
 
@@ -193,6 +201,7 @@ fn totals_of(counters: &Counters, exit_code: Option<i64>) -> Totals {
         bytes_out: counters.bytes_out.load(Ordering::Relaxed),
         commands: counters.commands.load(Ordering::Relaxed),
         exit_code,
+        unstored: Vec::new(),
     }
 }
 
@@ -220,6 +229,7 @@ where
     R: Future<Output = RelayEnd> + Send,
 {
     tokio::pin!(relay);
+    let mut unsettled = Some(Box::pin(settle(core.control.clone(), core.row.clone())));
     let mut grant = core.granted.watch();
     let drain = core.control.registry().drain_token().clone();
     let mut timers = Timers::new(core);
@@ -233,6 +243,12 @@ where
             }
             why = withdrawal(&mut grant) => break (EndReason::Revoked, withdrawn(why)),
             () = drain.cancelled() => break (EndReason::Drained, MessagePair::new("session.drained", "the node is draining")),
+            stored = async { match &mut unsettled { Some(storing) => storing.await, None => pending().await } } => {
+                unsettled = None;
+                if let Err(message) = stored {
+                    break (EndReason::RecordingFailed, message);
+                }
+            }
             () = recorder_failed(&mut failed) => break (EndReason::RecordingFailed, MessagePair::new("session.recording_unavailable", "the recorder failed")),
             () = &mut timer => {
                 match timers.due(counters) {
@@ -256,6 +272,12 @@ where
     let _ = notices.try_send(Notice::Stop(message));
     let farewell = tokio::time::timeout(FAREWELL, &mut relay).await;
     RelayEnd { end, exit_code: farewell.ok().and_then(|e| e.exit_code) }
+}
+
+/// Stores, a moment later, that the session runs and where its recording lies.
+async fn settle(control: Arc<dyn crate::ControlPlane>, row: SessionRow) -> Result<(), MessagePair> {
+    tokio::time::sleep(SETTLED).await;
+    control.advance(&row).await
 }
 
 async fn recorder_failed(failed: &mut tokio::sync::watch::Receiver<bool>) {

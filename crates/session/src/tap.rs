@@ -168,6 +168,8 @@ pub(crate) struct Describe {
 pub(crate) struct Drained {
     pub(crate) recorder: Recorder,
     pub(crate) result: Result<(), String>,
+    /// Commands that wait to be stored with the closing row.
+    pub(crate) unstored: Vec<Command>,
 }
 
 /// Starts the tap task. It ends when every [`Tap`] is dropped and gives the recorder back for closing.
@@ -208,8 +210,7 @@ impl Task {
         let at = self.counters.at();
         tracker.finish(at);
         let tail = self.take(&mut tracker).await;
-        let flushed = self.store_commands().await;
-        Drained { recorder: self.recorder, result: result.and(tail).and(flushed) }
+        Drained { recorder: self.recorder, result: result.and(tail), unstored: self.pending }
     }
 
     async fn follow(&mut self, rx: &mut mpsc::Receiver<Message>, tracker: &mut Tracker) -> Result<(), String> {
@@ -290,11 +291,8 @@ impl Task {
         };
         drop(rx);
         let at = self.counters.at();
-        let stored = match self.command(started, line, terminal::clean(&head), Some(at.saturating_sub(started))).await {
-            Ok(()) => self.store_commands().await,
-            Err(e) => Err(e),
-        };
-        Drained { recorder: self.recorder, result: result.and(stored) }
+        let kept = self.command(started, line, terminal::clean(&head), Some(at.saturating_sub(started))).await;
+        Drained { recorder: self.recorder, result: result.and(kept), unstored: self.pending }
     }
 
     async fn push(&mut self, at: u64, event: Event) -> Result<(), String> {

@@ -156,7 +156,6 @@ async fn a_session_leaves_row_recording_commands_and_audit() {
     assert_eq!(w.audited("session.open").await, 1);
 
     let session = session.connect(&Dial(Ok(()))).await.unwrap().record(Stream::Exec("uname -a".into())).await.unwrap();
-    assert_eq!(w.row(id).await.state, SessionState::Running);
     let ended = session
         .run(|(), live| async move {
             live.tap.output(Bytes::from_static(b"Linux\n")).await.unwrap();
@@ -289,6 +288,27 @@ async fn a_failed_connect_and_a_dropped_session_close_their_rows() {
 }
 
 #[tokio::test]
+async fn a_session_that_lasts_is_stored_as_running() {
+    let w = world(Settings::default()).await;
+    let (id, task) = w.running().await;
+
+    let running = async {
+        loop {
+            let row = w.row(id).await;
+            if row.state == SessionState::Running {
+                return row;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let row = tokio::time::timeout(Duration::from_secs(5), running).await.unwrap();
+
+    assert!(row.is_success);
+    assert!(w.recordings.join(row.recording.unwrap()).is_file());
+    task.abort();
+}
+
+#[tokio::test]
 async fn refusals_name_their_reason_and_are_audited() {
     let w = world(Settings::default()).await;
     let code = |account: &str| {
@@ -316,8 +336,11 @@ async fn refusals_name_their_reason_and_are_audited() {
 async fn what_a_dead_node_left_open_is_interrupted_playable_and_verifies() {
     let w = world(Settings::default()).await;
     let (id, task) = w.running().await;
-    // The node "dies": the task is gone without closing anything, but the spool has flushed its half second.
-    let path = w.recordings.join(w.row(id).await.recording.unwrap());
+    // The node "dies": the task is gone without closing anything, but the spool has flushed its half second. The row had no
+    // time to say where the recording lies.
+    let row = w.row(id).await;
+    assert_eq!((row.state, &row.recording), (SessionState::Opened, &None));
+    let path = w.recordings.join(recording::find(&w.recordings, id.uuid(), row.date_start.timestamp_micros()).unwrap());
     let written = || std::fs::metadata(&path).map(|m| m.len()).unwrap_or_default();
     let header_only = written();
     let deadline = tokio::time::Instant::now() + Duration::from_secs(3);

@@ -71,7 +71,10 @@ pub(crate) fn sync(dirty: &mpsc::Receiver<Arc<Shared>>, spool: &Weak<Inner>, eve
     while let Ok(first) = dirty.recv() {
         std::thread::sleep(every);
         for shared in std::iter::once(first).chain(dirty.try_iter().take(100_000)) {
-            shared.dirty.store(false, Ordering::Release);
+            // a recording that was closed meanwhile is on the disk already
+            if !shared.dirty.swap(false, Ordering::AcqRel) {
+                continue;
+            }
             let file = shared.file.lock().file();
             if let Err(e) = file.sync_data() {
                 writer::failed(&shared, &e, spool.upgrade().as_deref());

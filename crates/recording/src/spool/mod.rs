@@ -49,7 +49,7 @@ pub struct SpoolOptions {
     /// How often written data is forced to the disk.
     pub sync_every: Duration,
     /// Whether opening waits until the header has reached the disk. Off: until the kernel has it, which survives
-    /// the death of the process but not of the machine.
+    /// the death of the process; the disk has it [`Self::sync_every`] later.
     pub sync_open: bool,
     /// Time between keyframes, while there is output.
     pub keyframe_every: Duration,
@@ -69,7 +69,7 @@ impl SpoolOptions {
             segment_bytes: 256 * 1024,
             segment_age: Duration::from_millis(500),
             sync_every: Duration::from_secs(3),
-            sync_open: true,
+            sync_open: false,
             keyframe_every: Duration::from_secs(10),
             keyframe_bytes: 512 * 1024,
             queue_bytes: 16 * 1024 * 1024,
@@ -93,6 +93,8 @@ pub(crate) struct Inner {
     next_writer: AtomicUsize,
     flusher: mpsc::Sender<flusher::Watch>,
     syncer: mpsc::Sender<Arc<Shared>>,
+    /// Whose threads open and sync files: the runtime that started the spool, not the one of each session's gateway.
+    runtime: tokio::runtime::Handle,
     closed: AtomicBool,
     /// Recordings that failed since the start.
     failures: AtomicU64,
@@ -100,7 +102,7 @@ pub(crate) struct Inner {
 }
 
 impl Spool {
-    /// Starts the threads. `dir` is made if it is missing (0700).
+    /// Starts the threads. `dir` is made if it is missing (0700). Must be called on a runtime.
     ///
     /// # Errors
     /// The directory or a thread cannot be made.
@@ -122,6 +124,7 @@ impl Spool {
             next_writer: AtomicUsize::new(0),
             flusher,
             syncer,
+            runtime: tokio::runtime::Handle::try_current().map_err(|e| disk(io::Error::other(e)))?,
             closed: AtomicBool::new(false),
             failures: AtomicU64::new(0),
             last_failure: Mutex::new(None),
@@ -149,12 +152,13 @@ impl Spool {
         let path = relative_path(header.session, header.started_at);
         let inner = self.inner.clone();
         let size = (header.cols, header.rows);
-        let made = tokio::task::spawn_blocking(move || create(&inner, &header).map(|file| (file, header, path)));
+        let made = self.inner.runtime.spawn_blocking(move || create(&inner, &header).map(|file| (file, header, path)));
         let opened = made.await.map_err(|_| RecordError::Closed)?;
         let (file, header, path) = opened.map_err(|e| self.inner.note_failure(&e.to_string()))?;
         let n = self.inner.next_writer.fetch_add(1, Ordering::Relaxed) % self.inner.writers.len().max(1);
         let jobs = self.inner.writers.get(n).ok_or(RecordError::Closed)?.clone();
         let shared = Arc::new(Shared::new(header.session, file, jobs));
+        writer::mark_dirty(&shared, Some(&self.inner));
         Ok(Recorder::new(self.clone(), shared, path, size))
     }
 
@@ -196,6 +200,12 @@ impl Inner {
 pub fn relative_path(session: uuid::Uuid, started_at_us: i64) -> String {
     let day = DateTime::from_timestamp_micros(started_at_us).unwrap_or_default().format("%Y-%m-%d");
     format!("{day}/{session}.rec")
+}
+
+/// The recording of a session that began around that time, if there is one: its path relative to `dir`.
+pub fn find(dir: &Path, session: uuid::Uuid, started_at_us: i64) -> Option<String> {
+    const DAY_US: i64 = 24 * 3600 * 1_000_000;
+    [started_at_us, started_at_us.saturating_add(DAY_US)].into_iter().map(|at| relative_path(session, at)).find(|path| dir.join(path).is_file())
 }
 
 fn thread(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), RecordError> {

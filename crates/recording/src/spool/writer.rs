@@ -281,7 +281,7 @@ fn write_segment(shared: &Arc<Shared>, sealed: &Sealed, packer: &mut Packer, inn
     }
 }
 
-fn mark_dirty(shared: &Arc<Shared>, inner: Option<&Inner>) {
+pub(crate) fn mark_dirty(shared: &Arc<Shared>, inner: Option<&Inner>) {
     if !shared.dirty.swap(true, Ordering::AcqRel)
         && let Some(inner) = inner
     {

@@ -98,7 +98,9 @@ fn changed_recordings_never_panic_and_are_always_found() {
 #[test]
 fn what_is_pushed_is_what_is_read() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let entered = runtime.enter();
     let b = bench_with(|o| o.segment_bytes = 3000);
+    drop(entered);
     proptest!(ProptestConfig { cases: 40, ..ProptestConfig::default() }, |(pieces in proptest::collection::vec((0u64..5000, 0usize..9000, any::<bool>(), any::<bool>()), 0..60))| {
         runtime.block_on(async {
             let mut r = b.spool.open(header()).await.unwrap();

@@ -59,6 +59,7 @@ fn written(name: &str, facts: &ConnectFacts, access: &Access) -> TargetAccount {
 
 impl LocalControl {
     pub(super) async fn decide(&self, who: &Identity, ask: &Ask) -> Result<Granted<Connect>, MessagePair> {
+        let passes = self.grants.lock().passes();
         let facts = self.parts.store.mine(who).connect_facts(ask.asset).await.map_err(|e| Self::unavailable(&e))?;
         let Some(facts) = facts else {
             let id = ask.asset.to_string();
@@ -85,8 +86,9 @@ impl LocalControl {
                     return Err(MessagePair::new("system.too_many", "session limit of the node reached"));
                 }
                 let next = Grants::next_boundary(&facts, now);
-                self.grants.lock().add(withdraw, who.clone(), target, next);
-                self.nudge.notify_one();
+                if self.grants.lock().add(withdraw, who.clone(), target, next, passes) {
+                    self.nudge.notify_one();
+                }
                 Ok(granted)
             }
             Err(denial) => {

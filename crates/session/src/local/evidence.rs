@@ -78,7 +78,7 @@ impl LocalControl {
         let event = audit::events::session_close(&by(&row), &row, &end.detail, now);
         tracing::info!(session = %row.id, reason = end.reason.as_str(), fault = ?end.fault, detail = %end.detail, bytes_in = row.bytes_in, bytes_out = row.bytes_out, "session closed");
         for _ in 0..CLOSE_TRIES {
-            let batch = LogBatch { audit: vec![event.clone()], sessions_updated: vec![row.clone()], ..Default::default() };
+            let batch = LogBatch { audit: vec![event.clone()], sessions_updated: vec![row.clone()], commands: totals.unstored.clone(), ..Default::default() };
             if self.evidence(batch).await.is_ok() {
                 return;
             }
@@ -162,6 +162,10 @@ pub async fn recover(
     let open = store.node(authority).open_sessions(Some(node_id)).await?;
     let count = open.len();
     for mut row in open {
+        // a session that was opened a moment before the end had no time to say where its recording lies
+        if row.recording.is_none() {
+            row.recording = recording::find(recordings, row.id.uuid(), row.date_start.timestamp_micros());
+        }
         if let Some(path) = &row.recording {
             match recording::recover(recordings.join(path), signer) {
                 Ok(done) => {

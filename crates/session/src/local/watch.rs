@@ -33,15 +33,33 @@ pub(super) struct Grants {
     watched: Vec<Watched>,
     /// Dead entries are swept when the list doubled since the last sweep.
     sweep_at: usize,
+    /// When the watching task looks again by itself.
+    wakes: Option<Time>,
+    /// How often everything was judged because something changed.
+    passes: u64,
+    /// A grant came in that may have been decided on facts from before the last pass.
+    overtaken: bool,
 }
 
 impl Grants {
-    pub(super) fn add(&mut self, watch: GrantWatch, who: Identity, target: ConnectTarget, next: Option<Time>) {
+    /// To be asked before the facts of a decision are read, and given to [`Self::add`].
+    pub(super) fn passes(&self) -> u64 {
+        self.passes
+    }
+
+    /// Watches over a grant whose facts were read after `passes`; `true` if the watching task has to look earlier than it
+    /// would.
+    ///
+    /// INVARIANT: no change slips between reading the facts and watching. One that was committed in between is judged in a
+    /// pass that comes after this call, or has begun one before it; then everything is judged once more.
+    pub(super) fn add(&mut self, watch: GrantWatch, who: Identity, target: ConnectTarget, next: Option<Time>, passes: u64) -> bool {
         if self.watched.len() >= self.sweep_at.max(64) {
             self.watched.retain(|w| w.watch.in_use());
             self.sweep_at = self.watched.len() * 2;
         }
         self.watched.push(Watched { watch: Arc::new(watch), who, target, next });
+        self.overtaken |= passes != self.passes;
+        self.overtaken || next.is_some_and(|at| self.wakes.is_none_or(|wakes| at < wakes))
     }
 
     /// The next moment at which the same facts may give another answer.
@@ -50,8 +68,9 @@ impl Grants {
         rules.chain(facts.user.date_expired).filter(|t| *t > now).min()
     }
 
-    fn earliest(&self) -> Option<Time> {
-        self.watched.iter().filter(|w| w.watch.in_use()).filter_map(|w| w.next).min()
+    fn next_wake(&mut self) -> Option<Time> {
+        self.wakes = self.watched.iter().filter(|w| w.watch.in_use()).filter_map(|w| w.next).min();
+        self.wakes
     }
 }
 
@@ -106,7 +125,9 @@ async fn pass(control: &LocalControl, everything: bool) {
     let now = control.parts.clock.now();
     let mut groups: HashMap<_, Vec<Due>> = HashMap::new();
     {
-        let grants = control.grants.lock();
+        let mut grants = control.grants.lock();
+        let everything = everything || std::mem::take(&mut grants.overtaken);
+        grants.passes += u64::from(everything);
         for w in grants.watched.iter().filter(|w| w.watch.in_use() && (everything || w.next.is_some_and(|t| t <= now))) {
             groups.entry((w.who.user(), w.target.asset.id)).or_default().push((w.watch.clone(), w.who.clone(), w.target.clone()));
         }
@@ -125,7 +146,7 @@ pub(super) fn spawn(control: &Arc<LocalControl>) {
             let wait = {
                 let Some(control) = weak.upgrade() else { return };
                 let now = control.parts.clock.now();
-                let next = control.grants.lock().earliest();
+                let next = control.grants.lock().next_wake();
                 next.map_or(Duration::from_secs(3600), |t| (t - now).to_std().unwrap_or_default())
             };
             let everything = tokio::select! {
